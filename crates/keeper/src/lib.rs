@@ -1,0 +1,26 @@
+//! Who renews tokens: the driver that carries out what [`renewal`] decides.
+//!
+//! [`Keeper::run`] is the loop. It asks the store which tokens are due, asks each token's lane for a permit, and drives
+//! one [`renewal::Attempt`] for each: claim, credential, exchange, promote or settle. The store is the queue; the keeper
+//! holds no schedule of its own that could drift from it.
+//!
+//! The keeper is generic over [`Clock`], [`Http`], [`store::Store`] and [`Observer`], and names no clock, socket,
+//! database or runtime: all attempts are polled inside its own future, so a reader that hangs up cancels nothing, and
+//! the same loop runs against a simulated world. It never prints, and it iterates only ordered maps.
+//!
+//! Read [`Keeper`] and [`TokenDefinition`] first.
+
+mod attempt;
+mod definition;
+mod exchange;
+mod keeper;
+mod lanes;
+mod port;
+mod survey;
+mod wake;
+
+pub use definition::{KEEP_VERSIONS, Source, TokenDefinition, token_definition_name};
+pub use exchange::same_value_as;
+pub use keeper::{Keeper, LONGEST_SLEEP, PER_LANE};
+pub use port::{Clock, Event, Http, Observer, SendFailure};
+pub use survey::{OVERDUE, Survey};

@@ -1,0 +1,104 @@
+//! Sealed current versions in memory.
+
+use std::sync::Arc;
+
+use quick_cache::{Equivalent, Lifecycle, Weighter, sync};
+use vault::{SecretName, VaultName};
+
+use super::Current;
+
+/// How many bytes of records are kept by default, those of managed tokens not counted.
+pub const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What a record costs beside its bytes: keys, pointers, table slots. A round figure.
+const OVERHEAD: u64 = 256;
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    vault: VaultName,
+    /// Folded.
+    name: Box<str>,
+}
+
+#[derive(Hash)]
+struct KeyRef<'a>(&'a VaultName, &'a str);
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.0 == key.vault && *self.1 == *key.name
+    }
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Key, Arc<Current>> for Weight {
+    fn weight(&self, key: &Key, current: &Arc<Current>) -> u64 {
+        if current.managed {
+            return 0;
+        }
+        OVERHEAD + (key.name.len() + current.version.sealed.as_bytes().len()) as u64
+    }
+}
+
+/// Managed tokens' records weigh nothing and are never evicted.
+#[derive(Clone)]
+struct PinManaged;
+
+impl Lifecycle<Key, Arc<Current>> for PinManaged {
+    type RequestState = ();
+
+    fn is_pinned(&self, _key: &Key, current: &Arc<Current>) -> bool {
+        current.managed
+    }
+
+    fn on_evict(&self, _state: &mut (), _key: Key, _current: Arc<Current>) {}
+}
+
+pub(super) struct Cache(sync::Cache<Key, Arc<Current>, Weight, quick_cache::DefaultHashBuilder, PinManaged>);
+
+impl Cache {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(sync::Cache::with(
+            1024,
+            bytes,
+            Weight,
+            quick_cache::DefaultHashBuilder::default(),
+            PinManaged,
+        ))
+    }
+
+    pub(super) fn get(&self, vault: &VaultName, folded: &str) -> Option<Arc<Current>> {
+        self.0.get(&KeyRef(vault, folded))
+    }
+
+    /// The record, loaded by `load` where it isn't here. Of several that miss at once one loads. What was loaded
+    /// before a [`forget`](Self::forget) that came meanwhile is returned, and not kept.
+    pub(super) async fn get_or_load<E>(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+        load: impl Future<Output = Result<Arc<Current>, E>>,
+    ) -> Result<Arc<Current>, E> {
+        let key = Key {
+            vault: vault.clone(),
+            name: name.folded().into(),
+        };
+        match self.0.get_value_or_guard_async(&key).await {
+            Ok(found) => Ok(found),
+            Err(guard) => {
+                let loaded = load.await?;
+                // Refused if it was forgotten while we loaded; the next reader loads again.
+                let _ = guard.insert(Arc::clone(&loaded));
+                Ok(loaded)
+            }
+        }
+    }
+
+    /// Takes it out; whether it was there as a managed token's.
+    pub(super) fn forget(&self, vault: &VaultName, name: &SecretName) -> bool {
+        self.0
+            .remove(&KeyRef(vault, name.folded()))
+            .is_some_and(|(_, current)| current.managed)
+    }
+}

@@ -1,0 +1,170 @@
+//! The store, opened: the one place that seals bodies and opens them.
+//!
+//! Reads of a secret's current version are answered from memory where it is there: sealed records in a [cache](Cache)
+//! with a limit, opened on each read. A record enters the cache only after its commit, by being read back: a commit
+//! takes the secrets that it touched out of the cache, and a read that began before can't put its older answer in.
+//! The current versions of managed tokens stay in memory whatever else is read.
+
+mod cache;
+mod definitions;
+mod secrets;
+mod tokens;
+
+use core::fmt;
+use std::sync::{Arc, RwLock};
+
+use vault::{Keyring, OpenError, Place, Sealed, SecretName, VaultName};
+use zeroize::Zeroizing;
+
+pub use self::cache::CACHE_BYTES;
+use self::cache::Cache;
+pub use self::definitions::Declared;
+pub use self::secrets::{Amendment, Current, NewSecret, WrittenVersion};
+pub use self::tokens::{Attempt, GENERATION_TAG, KEEP_ATTEMPTS, Outcome, Promotion, Token};
+use crate::port::{CommitError, Entropy, Store, StoreError, Write};
+
+/// How often a read-decide-write is tried again when somebody else wrote in between.
+const CONFLICT_RETRIES: usize = 32;
+
+/// A [`Store`] whose rows are sealed on the way in and opened on the way out.
+pub struct Records<S> {
+    store: S,
+    keyring: RwLock<Arc<Keyring>>,
+    entropy: Arc<dyn Entropy>,
+    cache: Cache,
+}
+
+/// Why a record could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// There is no such thing.
+    NotFound,
+    /// Others wrote it again and again at the same time; nothing was changed.
+    Contended,
+    /// The store failed.
+    Store(StoreError),
+    /// A record doesn't open: it was changed, moved, or sealed by a key that we don't have. In words: which.
+    Sealed(String),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => out.write_str("there is no such record"),
+            Self::Contended => out.write_str("others keep changing it at the same time: try again"),
+            Self::Store(error) => error.fmt(out),
+            Self::Sealed(what) => write!(
+                out,
+                "{what} can't be opened: the store was changed from outside, or belongs to another key file; \
+                 put the right key file back, or restore a backup"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for RecordError {}
+
+impl From<StoreError> for RecordError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<CommitError> for RecordError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict => Self::Contended,
+            CommitError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl<S: Store> Records<S> {
+    /// Stands on `store`, with the terms of `keyring`, and with at most `cache_bytes` of sealed records in memory
+    /// ([`CACHE_BYTES`] by default), those of managed tokens not counted.
+    pub fn new(store: S, keyring: Keyring, entropy: Arc<dyn Entropy>, cache_bytes: u64) -> Self {
+        Self {
+            store,
+            keyring: RwLock::new(Arc::new(keyring)),
+            entropy,
+            cache: Cache::new(cache_bytes),
+        }
+    }
+
+    /// The store below, for what needs no opening.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Where random bytes come from.
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
+    }
+
+    /// Writes a batch whose rows were sealed by these records, and forgets what it made stale.
+    pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
+        let mut touched: Vec<(VaultName, SecretName)> = Vec::new();
+        for write in &writes {
+            let (vault, name) = match write {
+                Write::Secret { row, .. } => (&row.vault, &row.name),
+                Write::Version(row) | Write::AmendVersion { row, .. } => (&row.vault, &row.name),
+                // A new token makes its secret a managed one.
+                Write::Token {
+                    row, replaces: None, ..
+                } => (&row.vault, &row.name),
+                _ => continue,
+            };
+            if !touched.iter().any(|(v, n)| v == vault && n == name) {
+                touched.push((vault.clone(), name.clone()));
+            }
+        }
+        let result = self.store.commit(writes).await;
+        for (vault, name) in touched {
+            let managed = self.cache.forget(&vault, &name);
+            if managed && result.is_ok() {
+                // It stays in memory; should this read fail, the next one tries again.
+                let _ = self.current(&vault, &name).await;
+            }
+        }
+        result
+    }
+
+    fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn seal(&self, place: &Place, body: &[u8]) -> Sealed {
+        self.keyring().seal(place, body, self.entropy.bytes32())
+    }
+
+    fn open(
+        &self,
+        place: &Place,
+        sealed: &Sealed,
+        what: impl Fn() -> String,
+    ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+        self.keyring()
+            .open(place, sealed.as_bytes())
+            .map_err(|error| unopened(&error, what))
+    }
+}
+
+fn unopened(error: &OpenError, what: impl Fn() -> String) -> RecordError {
+    RecordError::Sealed(format!("{} ({error})", what()))
+}
+
+/// The body of a record whose content is JSON.
+fn to_json<T: serde::Serialize>(value: &T) -> Zeroizing<Vec<u8>> {
+    // Our own types have string keys alone and no fallible Serialize, which is all that could fail here.
+    Zeroizing::new(serde_json::to_vec(value).expect("a record's body is plain data"))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(body: &[u8], what: impl Fn() -> String) -> Result<T, RecordError> {
+    serde_json::from_slice(body).map_err(|error| {
+        RecordError::Sealed(format!(
+            "{} (its body has another shape: {:?})",
+            what(),
+            error.classify()
+        ))
+    })
+}

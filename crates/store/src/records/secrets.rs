@@ -1,0 +1,320 @@
+//! Secrets and their versions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vault::{Keyring, RecordTag, SecretBody, SecretName, VaultName, VersionId};
+use zeroize::Zeroizing;
+
+use super::{CONFLICT_RETRIES, RecordError, Records, unopened};
+use crate::port::{CommitError, Store, Write};
+use crate::rows::{SecretRow, VersionRow};
+
+/// A secret's current version, still sealed.
+pub struct Current {
+    /// The name as first written.
+    pub name: SecretName,
+    /// The current version.
+    pub version: VersionRow,
+    /// Whether a managed token keeps it fresh.
+    pub managed: bool,
+    /// How many versions are kept; `None` keeps all.
+    pub keep_versions: Option<u32>,
+    /// The secret row's record.
+    pub(super) tag: RecordTag,
+}
+
+/// What a new version of a secret is made of. Attributes are not inherited from the version before.
+pub struct NewSecret {
+    /// The vault.
+    pub vault: VaultName,
+    /// The name; where the secret exists it stays as first written.
+    pub name: SecretName,
+    /// The value, content type, tags and writer.
+    pub body: SecretBody,
+    /// Whether it may be read.
+    pub enabled: bool,
+    /// `nbf`, in Unix seconds.
+    pub not_before: Option<i64>,
+    /// `exp`, in Unix seconds.
+    pub expires: Option<i64>,
+    /// The time now, in Unix seconds.
+    pub now: i64,
+}
+
+/// What changes on a version; `None` leaves as it is. A value never changes.
+#[derive(Default)]
+pub struct Amendment {
+    /// Whether it may be read.
+    pub enabled: Option<bool>,
+    /// `nbf`, in Unix seconds.
+    pub not_before: Option<i64>,
+    /// `exp`, in Unix seconds.
+    pub expires: Option<i64>,
+    /// The content type.
+    pub content_type: Option<String>,
+    /// All the tags.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// A version that was written.
+pub struct WrittenVersion {
+    /// The secret's name as first written.
+    pub name: SecretName,
+    /// The version's row.
+    pub version: VersionRow,
+    /// Its body.
+    pub body: SecretBody,
+    /// Whether a managed token keeps the secret fresh.
+    pub managed: bool,
+}
+
+impl<S: Store> Records<S> {
+    /// The current version if it is in memory. Takes no lock that a write holds.
+    pub fn current_in_memory(&self, vault: &VaultName, folded_name: &str) -> Option<Arc<Current>> {
+        self.cache.get(vault, folded_name)
+    }
+
+    /// The current version, from memory or from the store.
+    ///
+    /// # Errors
+    /// [`RecordError::NotFound`], or why the store could not answer.
+    pub async fn current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
+        self.cache
+            .get_or_load(vault, name, self.load_current(vault, name))
+            .await
+    }
+
+    async fn load_current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
+        let (secret, version) = self.store.current(vault, name).await?.ok_or(RecordError::NotFound)?;
+        let managed = self.store.token_of(vault, name).await?.is_some();
+        Ok(Arc::new(Current {
+            name: self.name_as_written(&secret)?,
+            version,
+            managed,
+            keep_versions: secret.keep_versions,
+            tag: secret.sealed.tag(),
+        }))
+    }
+
+    /// One version by its id.
+    ///
+    /// # Errors
+    /// [`RecordError::NotFound`], or why the store could not answer.
+    pub async fn version(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+        version: VersionId,
+    ) -> Result<VersionRow, RecordError> {
+        self.store
+            .version(vault, name, version)
+            .await?
+            .ok_or(RecordError::NotFound)
+    }
+
+    /// Opens a version into a buffer that may be used again, and hands its encoded body
+    /// ([`vault::SecretBodyView::decode`] reads it) to `read`. This is the path of every read: it allocates nothing
+    /// once the buffer has grown.
+    ///
+    /// # Errors
+    /// [`RecordError::Sealed`] where the record doesn't open.
+    pub fn with_body<R>(
+        &self,
+        row: &VersionRow,
+        buffer: &mut Zeroizing<Vec<u8>>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, RecordError> {
+        let keyring: Arc<Keyring> = self.keyring();
+        let body = keyring
+            .open_into(&row.place(), row.sealed.as_bytes(), buffer)
+            .map_err(|error| unopened(&error, || of_version(row)))?;
+        Ok(read(body))
+    }
+
+    /// Opens a version.
+    ///
+    /// # Errors
+    /// [`RecordError::Sealed`] where the record doesn't open.
+    pub fn body(&self, row: &VersionRow) -> Result<SecretBody, RecordError> {
+        let mut buffer = Zeroizing::new(Vec::new());
+        self.with_body(row, &mut buffer, SecretBody::decode)?
+            .map_err(|error| RecordError::Sealed(format!("{} ({error})", of_version(row))))
+    }
+
+    /// The secrets of a vault with their names as first written, in the order of their folded names, after `after`.
+    ///
+    /// # Errors
+    /// Why the store could not answer.
+    pub async fn secrets(
+        &self,
+        vault: &VaultName,
+        after: Option<&SecretName>,
+        limit: usize,
+    ) -> Result<Vec<(SecretName, VersionRow)>, RecordError> {
+        let rows = self.store.secrets(vault, after, limit).await?;
+        rows.into_iter()
+            .map(|(secret, version)| Ok((self.name_as_written(&secret)?, version)))
+            .collect()
+    }
+
+    /// Writes a new version and makes it the current one. Where a managed token keeps the secret, a renewal follows
+    /// at once and the generation stays.
+    ///
+    /// # Errors
+    /// Why it was not written; nothing was then.
+    pub async fn set(&self, new: NewSecret) -> Result<WrittenVersion, RecordError> {
+        for _ in 0..CONFLICT_RETRIES {
+            let existing = match self.current(&new.vault, &new.name).await {
+                Ok(current) => Some(current),
+                Err(RecordError::NotFound) => None,
+                Err(error) => return Err(error),
+            };
+            let (mut writes, version) = self.new_version(existing.as_deref(), &new, 0, None);
+            let managed = existing.as_ref().is_some_and(|current| current.managed);
+            if managed {
+                writes.push(Write::Hasten {
+                    vault: new.vault.clone(),
+                    name: new.name.clone(),
+                    due: renewal::Wall(new.now.saturating_mul(1000)),
+                });
+            }
+            match self.commit(writes).await {
+                Ok(()) => {
+                    let name = existing.map_or(new.name, |current| current.name.clone());
+                    return Ok(WrittenVersion {
+                        name,
+                        version,
+                        body: new.body,
+                        managed,
+                    });
+                }
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(RecordError::Contended)
+    }
+
+    /// Changes a version's attributes, content type or tags.
+    ///
+    /// # Errors
+    /// [`RecordError::NotFound`], or why it was not written.
+    pub async fn amend(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+        version: Option<VersionId>,
+        change: &Amendment,
+        now: i64,
+    ) -> Result<WrittenVersion, RecordError> {
+        for _ in 0..CONFLICT_RETRIES {
+            let current = self.current(vault, name).await?;
+            let row = match version {
+                Some(id) if id != current.version.version => self.version(vault, name, id).await?,
+                _ => current.version.clone(),
+            };
+            let mut body = self.body(&row)?;
+            let replaces = row.sealed.tag();
+            let mut amended = row;
+            amended.enabled = change.enabled.unwrap_or(amended.enabled);
+            amended.not_before = change.not_before.or(amended.not_before);
+            amended.expires = change.expires.or(amended.expires);
+            if let Some(content_type) = &change.content_type {
+                body.content_type = Some(content_type.clone());
+            }
+            if let Some(tags) = &change.tags {
+                body.tags = tags.clone();
+            }
+            // Seconds are all that readers see; two changes in one second must still differ.
+            body.updated = now.max(body.updated);
+            amended.sealed = self.seal(&amended.place(), &body.encode());
+            match self
+                .commit(vec![Write::AmendVersion {
+                    row: amended.clone(),
+                    replaces,
+                }])
+                .await
+            {
+                Ok(()) => {
+                    let (name, managed) = (current.name.clone(), current.managed);
+                    return Ok(WrittenVersion {
+                        name,
+                        version: amended,
+                        body,
+                        managed,
+                    });
+                }
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(RecordError::Contended)
+    }
+
+    /// The writes that make a new current version, and its row. `keep_versions` replaces the secret's own setting.
+    pub(super) fn new_version(
+        &self,
+        existing: Option<&Current>,
+        new: &NewSecret,
+        generation: u64,
+        keep_versions: Option<u32>,
+    ) -> (Vec<Write>, VersionRow) {
+        let as_written = existing.map_or(&new.name, |current| &current.name);
+        let keep_versions = keep_versions.or_else(|| existing.and_then(|current| current.keep_versions));
+        let mut version = VersionRow {
+            vault: new.vault.clone(),
+            name: as_written.clone(),
+            version: VersionId(self.entropy.bytes16()),
+            created: new.now,
+            enabled: new.enabled,
+            not_before: new.not_before,
+            expires: new.expires,
+            generation,
+            sealed: vault::Sealed::pending(),
+        };
+        version.sealed = self.seal(&version.place(), &new.body.encode());
+        let mut secret = SecretRow {
+            vault: new.vault.clone(),
+            name: as_written.clone(),
+            current: version.version,
+            changed: new.now,
+            keep_versions,
+            sealed: vault::Sealed::pending(),
+        };
+        secret.sealed = self.seal(&secret.place(), as_written.as_written().as_bytes());
+        let mut writes = vec![
+            Write::Version(version.clone()),
+            Write::Secret {
+                row: secret,
+                replaces: existing.map(|current| current.tag),
+            },
+        ];
+        if let Some(keep) = keep_versions {
+            writes.push(Write::KeepVersions {
+                vault: new.vault.clone(),
+                name: as_written.clone(),
+                keep: keep.max(1),
+            });
+        }
+        (writes, version)
+    }
+
+    fn name_as_written(&self, row: &SecretRow) -> Result<SecretName, RecordError> {
+        let what = || format!("secret {} of vault {}", row.name.folded(), row.vault.as_str());
+        let body = self.open(&row.place(), &row.sealed, what)?;
+        core::str::from_utf8(&body)
+            .ok()
+            .and_then(|name| SecretName::parse(name).ok())
+            .ok_or_else(|| RecordError::Sealed(format!("{} (its body is no name)", what())))
+    }
+}
+
+fn of_version(row: &VersionRow) -> String {
+    format!(
+        "version {} of secret {} of vault {}",
+        row.version,
+        row.name.folded(),
+        row.vault.as_str()
+    )
+}

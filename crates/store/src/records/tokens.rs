@@ -1,0 +1,348 @@
+//! Managed tokens and the history of their attempts.
+
+use std::collections::BTreeMap;
+
+use renewal::{Standing, Wall};
+use secret::Secret;
+use serde::{Deserialize, Serialize};
+use vault::{Sealed, SecretBody, SecretName, VaultName};
+
+use super::{CONFLICT_RETRIES, NewSecret, RecordError, Records, from_json, to_json};
+use crate::port::{Claim, CommitError, Lease, Store, StoreError, Write};
+use crate::rows::{AttemptRow, LaneRow, TokenId, TokenRow};
+
+/// How many attempts of a token its history keeps by default.
+pub const KEEP_ATTEMPTS: u32 = 1000;
+
+/// The tags that tell a reader which renewal a version came from.
+pub const GENERATION_TAG: &str = "vestal-generation";
+
+/// A managed token, opened.
+#[derive(Clone)]
+pub struct Token {
+    /// Its row. `due`, `expiry` and `generation` are those of the standing.
+    pub row: TokenRow,
+    /// Where it stands: generation, life, failures, pause.
+    pub standing: Standing,
+}
+
+/// What came of one attempt to renew a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number; the token's attempts count up, with gaps where a claim was given back.
+    pub number: u64,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started: i64,
+    /// How long it took, in milliseconds: from the claim to the provider's answer, read.
+    pub took: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The provider's name for an answer, from its headers.
+    pub request_id: Option<String>,
+    /// When the token is next due, in milliseconds since the Unix epoch.
+    pub next_due: i64,
+    /// How many later attempts ended in just the same way; they have no row of their own.
+    pub repeats: u64,
+    /// When the last of those repeats began.
+    pub last_repeat: Option<i64>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A new value, or the same one with a later end.
+    Renewed {
+        /// The generation that it became; `None` where the provider gave the same value again.
+        generation: Option<u64>,
+        /// Its life in seconds, where one is known.
+        lifetime: Option<u64>,
+        /// Where the lifetime came from.
+        lifetime_source: String,
+        /// What was odd about the answer; empty where nothing was.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// No token.
+    Failed {
+        /// The kind of failure: `transient`, `throttled`, `client`.
+        class: String,
+        /// The provider's error code, if it is one of those that are known to be harmless.
+        error: Option<String>,
+        /// What a person reads: what happened, and what to do.
+        words: String,
+    },
+}
+
+/// A renewal that succeeded, to be published.
+pub struct Promotion<'a> {
+    /// The token as it was last read; another by now, and the promotion is a conflict.
+    pub token: &'a Token,
+    /// How it stands from now on.
+    pub standing: &'a Standing,
+    /// The fence of the claim that it came from; its lease ends.
+    pub fence: u64,
+    /// The access token; `None` where the provider gave the same value again, so that only its end moves.
+    pub value: Option<&'a Secret>,
+    /// Who wrote it, as `secret show` tells.
+    pub written_by: &'a str,
+    /// Its row of the history.
+    pub attempt: &'a Attempt,
+    /// How many versions of the secret are kept.
+    pub keep_versions: u32,
+    /// The time now, in Unix seconds.
+    pub now: i64,
+}
+
+impl<S: Store> Records<S> {
+    /// One token.
+    ///
+    /// # Errors
+    /// [`RecordError::NotFound`], or why the store could not answer.
+    pub async fn token(&self, id: TokenId) -> Result<Token, RecordError> {
+        self.open_token(self.store.token(id).await?.ok_or(RecordError::NotFound)?)
+    }
+
+    /// The token that manages this secret, if one does.
+    ///
+    /// # Errors
+    /// Why the store could not answer.
+    pub async fn token_of(&self, vault: &VaultName, name: &SecretName) -> Result<Option<Token>, RecordError> {
+        self.store
+            .token_of(vault, name)
+            .await?
+            .map(|row| self.open_token(row))
+            .transpose()
+    }
+
+    /// Opens a token's row.
+    ///
+    /// # Errors
+    /// [`RecordError::Sealed`] where the record doesn't open.
+    pub fn open_token(&self, row: TokenRow) -> Result<Token, RecordError> {
+        let what = || format!("token {} of vault {}", row.name.folded(), row.vault.as_str());
+        let mut standing: Standing = from_json(&self.open(&row.place(), &row.sealed, what)?, what)?;
+        // The column rules: a write by somebody else makes a token due by it alone.
+        if row.due != Wall::NEVER {
+            standing.due = row.due;
+        }
+        Ok(Token { row, standing })
+    }
+
+    /// The write that declares a token: one that never had a value, due at once.
+    pub fn new_token(&self, vault: VaultName, name: SecretName, lane: String, standing: &Standing) -> Write {
+        let row = TokenRow {
+            id: TokenId(self.entropy.bytes16()),
+            vault,
+            name,
+            lane,
+            due: standing.due,
+            expiry: Wall::EPOCH,
+            generation: 0,
+            fence: 0,
+            leased: false,
+            sealed: Sealed::pending(),
+        };
+        Write::Token {
+            row: self.sealed_token(row, standing),
+            replaces: None,
+            releases: None,
+        }
+    }
+
+    /// The write that replaces the token's standing, and ends the lease of `releases`.
+    pub fn token_write(&self, token: &Token, standing: &Standing, releases: Option<u64>) -> Write {
+        Write::Token {
+            row: self.sealed_token(token.row.clone(), standing),
+            replaces: Some(token.row.sealed.tag()),
+            releases,
+        }
+    }
+
+    /// Changes a token's standing, whatever else changes it at the same time. `change` may run more than once; the
+    /// writes that it returns go into the same transaction.
+    ///
+    /// # Errors
+    /// [`RecordError::NotFound`], or why it was not written.
+    pub async fn change_token(
+        &self,
+        id: TokenId,
+        releases: Option<u64>,
+        mut change: impl FnMut(&Token, &mut Standing) -> Vec<Write> + Send,
+    ) -> Result<Token, RecordError> {
+        for _ in 0..CONFLICT_RETRIES {
+            let token = self.token(id).await?;
+            let mut standing = token.standing.clone();
+            let mut writes = change(&token, &mut standing);
+            let replaces = Some(token.row.sealed.tag());
+            let row = self.sealed_token(token.row, &standing);
+            writes.push(Write::Token {
+                row: row.clone(),
+                replaces,
+                releases,
+            });
+            match self.commit(writes).await {
+                Ok(()) => return Ok(Token { row, standing }),
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(RecordError::Contended)
+    }
+
+    /// The durable right to make one attempt from generation `parent`; see [`Store::claim`].
+    ///
+    /// # Errors
+    /// Why the store could not answer.
+    pub async fn claim(&self, token: TokenId, parent: u64) -> Result<Option<Lease>, StoreError> {
+        self.store.claim(Claim { token, parent }).await
+    }
+
+    /// Publishes a renewal: the new version, the token's new standing and its row of the history in one transaction, as
+    /// a compare-and-set on the token that it was decided over.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] where the token or its secret is another by now: read it again and decide again.
+    /// Otherwise why it was not written; the caller keeps the value and tries again, since a success is never dropped.
+    pub async fn promote(&self, promotion: &Promotion<'_>) -> Result<(), CommitError> {
+        let Promotion {
+            token, standing, now, ..
+        } = *promotion;
+        let existing = match self.current(&token.row.vault, &token.row.name).await {
+            Ok(current) => Some(current),
+            Err(RecordError::NotFound) => None,
+            Err(error) => return Err(unwritten(error)),
+        };
+        let expires = standing.expiry.map(|expiry| expiry.wall.unix_seconds());
+        let generation_tag = (GENERATION_TAG.to_owned(), standing.generation.to_string());
+        let mut writes = match (promotion.value, existing.as_deref()) {
+            (Some(value), existing) => {
+                let new = NewSecret {
+                    vault: token.row.vault.clone(),
+                    name: token.row.name.clone(),
+                    body: SecretBody {
+                        value: value.duplicate(),
+                        content_type: None,
+                        tags: BTreeMap::from([generation_tag]),
+                        updated: now,
+                        written_by: promotion.written_by.to_owned(),
+                    },
+                    enabled: true,
+                    not_before: None,
+                    expires,
+                    now,
+                };
+                self.new_version(existing, &new, standing.generation, Some(promotion.keep_versions))
+                    .0
+            }
+            (None, Some(current)) => {
+                let mut row = current.version.clone();
+                let mut body = self.body(&row).map_err(unwritten)?;
+                row.expires = expires;
+                row.generation = standing.generation;
+                body.updated = now.max(body.updated);
+                body.tags.insert(generation_tag.0, generation_tag.1);
+                row.sealed = self.seal(&row.place(), &body.encode());
+                vec![Write::AmendVersion {
+                    row,
+                    replaces: current.version.sealed.tag(),
+                }]
+            }
+            // The version that had the same value is gone, so there is nothing to amend.
+            (None, None) => return Err(CommitError::Conflict),
+        };
+        writes.push(self.token_write(token, standing, Some(promotion.fence)));
+        writes.extend(self.attempt_writes(token.row.id, promotion.attempt));
+        self.commit(writes).await
+    }
+
+    /// The writes that put an attempt into the history, or replace it there.
+    pub fn attempt_writes(&self, token: TokenId, attempt: &Attempt) -> Vec<Write> {
+        let mut row = AttemptRow {
+            token,
+            number: attempt.number,
+            started: Wall(attempt.started),
+            sealed: Sealed::pending(),
+        };
+        row.sealed = self.seal(&row.place(), &to_json(attempt));
+        let mut writes = vec![Write::Attempt(row)];
+        // The oldest go a few at a time: pruning on every attempt would cost a search each.
+        if attempt.number % 16 == 0 {
+            writes.push(Write::KeepAttempts {
+                token,
+                keep: KEEP_ATTEMPTS,
+            });
+        }
+        writes
+    }
+
+    /// The token's attempts, newest first, with numbers below `before`.
+    ///
+    /// # Errors
+    /// Why the store could not answer.
+    pub async fn attempts(
+        &self,
+        token: TokenId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Attempt>, RecordError> {
+        let rows = self.store.attempts(token, before, limit).await?;
+        rows.iter()
+            .map(|row| {
+                let what = || format!("attempt {} of a token", row.number);
+                from_json(&self.open(&row.place(), &row.sealed, what)?, what)
+            })
+            .collect()
+    }
+
+    /// What was stored of each lane, by its key.
+    ///
+    /// # Errors
+    /// Why the store could not answer, or which record doesn't open.
+    pub async fn lanes<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<(String, T)>, RecordError> {
+        let rows = self.store.lanes().await?;
+        rows.into_iter()
+            .map(|row| {
+                let what = || format!("lane {}", row.key);
+                let body = from_json(&self.open(&row.place(), &row.sealed, what)?, what)?;
+                Ok((row.key, body))
+            })
+            .collect()
+    }
+
+    /// The write that stores a lane, none of whose tokens is due before `open_at`.
+    pub fn lane_write<T: Serialize>(&self, key: &str, open_at: Wall, body: &T) -> Write {
+        let mut row = LaneRow { key: key.to_owned(), open_at, sealed: Sealed::pending() };
+        row.sealed = self.seal(&row.place(), &to_json(body));
+        Write::Lane(row)
+    }
+
+    fn sealed_token(&self, row: TokenRow, standing: &Standing) -> TokenRow {
+        let mut row = with_columns(row, standing);
+        row.sealed = self.seal(&row.place(), &to_json(standing));
+        row
+    }
+}
+
+/// The same failure, for a caller that only asks whether a batch was written.
+fn unwritten(error: RecordError) -> CommitError {
+    match error {
+        RecordError::Store(error) => CommitError::Store(error),
+        RecordError::NotFound | RecordError::Contended => CommitError::Conflict,
+        RecordError::Sealed(what) => CommitError::Store(StoreError::Damaged(what)),
+    }
+}
+
+/// The clear columns that a standing determines.
+fn with_columns(mut row: TokenRow, standing: &Standing) -> TokenRow {
+    row.due = if standing.paused.is_empty() {
+        standing.due
+    } else {
+        Wall::NEVER
+    };
+    row.generation = standing.generation;
+    row.expiry = standing.order();
+    row
+}

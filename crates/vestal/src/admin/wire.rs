@@ -1,0 +1,344 @@
+//! What the admin API says, on both sides of the control socket. Times are Unix seconds where they are attributes of
+//! secrets, and milliseconds since the Unix epoch where they are Vestal's own (names end in `_ms`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The prefix of every path.
+pub const PREFIX: &str = "/vestal/v1";
+
+/// A refusal: what every call answers that did not succeed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// What went wrong.
+    pub error: FailureBody,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailureBody {
+    /// A stable word for scripts.
+    pub code: FailureCode,
+    /// What happened, and where.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// The stable words of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureCode {
+    /// What was sent makes no sense.
+    BadRequest,
+    /// There is no such thing.
+    NotFound,
+    /// It is there already, or is another by now.
+    Conflict,
+    /// The configuration file owns it.
+    OwnedByFile,
+    /// The store or the audit file can't be written or read now.
+    Unavailable,
+}
+
+/// The running process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Its data folder.
+    pub data: String,
+    /// When it started.
+    pub started_ms: i64,
+    /// `https://host:port` of the first vault, or of the listener where there is none.
+    pub vaults: Vec<VaultView>,
+    /// The authority's base URL.
+    pub authority: String,
+    /// The directory's tenant id.
+    pub tenant: String,
+    /// How many tokens are in each state.
+    pub tokens: BTreeMap<String, u64>,
+    /// Why it is not ready; empty where it is.
+    pub not_ready: Vec<String>,
+}
+
+/// A vault.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VaultView {
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub url: String,
+    /// `file` or `admin`.
+    pub origin: String,
+}
+
+/// A secret without its value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SecretView {
+    /// Its vault.
+    pub vault: String,
+    /// Its name as first written.
+    pub name: String,
+    /// The version that this is of: the current one, unless another was asked for.
+    pub version: VersionView,
+    /// Whether a managed token keeps it fresh.
+    pub managed: bool,
+}
+
+/// A version of a secret without its value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VersionView {
+    /// Its id.
+    pub id: String,
+    /// Whether it may be read.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: i64,
+    /// When it was last changed.
+    pub updated: i64,
+    /// `nbf`.
+    pub not_before: Option<i64>,
+    /// `exp`.
+    pub expires: Option<i64>,
+    /// The content type.
+    pub content_type: Option<String>,
+    /// The tags.
+    pub tags: BTreeMap<String, String>,
+    /// Who wrote it.
+    pub written_by: String,
+    /// The generation of the managed token; 0 for what somebody wrote.
+    pub generation: u64,
+}
+
+/// A secret with all its versions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SecretDetail {
+    /// The secret, at its current version.
+    #[serde(flatten)]
+    pub secret: SecretView,
+    /// Its versions, newest first.
+    pub versions: Vec<VersionView>,
+}
+
+/// A new version of a secret. No Debug: it holds the value.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSecret {
+    /// The value.
+    pub value: String,
+    /// `exp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
+    /// The content type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A secret's value. No Debug: it is the secret.
+#[derive(Serialize, Deserialize)]
+pub struct SecretValue {
+    /// The value.
+    pub value: String,
+    /// The version that it is of.
+    pub version: String,
+    /// `exp`.
+    pub expires: Option<i64>,
+}
+
+/// A managed token, as lists show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TokenView {
+    /// The vault of its secret.
+    pub vault: String,
+    /// Its secret's name.
+    pub name: String,
+    /// `fresh`, `due`, `retrying`, `expiring`, `expired`, `needs consent` or `paused`.
+    pub state: String,
+    /// How many times it has been renewed.
+    pub generation: u64,
+    /// The life left; absent where no end is known or there is no value yet.
+    pub life_left_ms: Option<i64>,
+    /// When it is next due; absent where only a person can help.
+    pub due_ms: Option<i64>,
+    /// The provider.
+    pub provider: String,
+    /// Who is told when it is in danger.
+    pub owner: Option<String>,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// What the last attempt failed with, where it did.
+    pub last_failure: Option<String>,
+}
+
+/// All about a managed token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TokenDetail {
+    /// As lists show it.
+    #[serde(flatten)]
+    pub token: TokenView,
+    /// `file` or `admin`.
+    pub origin: String,
+    /// Where it is obtained.
+    pub token_url: String,
+    /// The scopes asked for.
+    pub scope: Vec<String>,
+    /// When the current value was asked for.
+    pub obtained_ms: Option<i64>,
+    /// When it dies.
+    pub expires_ms: Option<i64>,
+    /// How long it lives in all, in seconds.
+    pub lifetime: Option<u64>,
+    /// Where that is known from.
+    pub lifetime_source: Option<String>,
+    /// The life that a reader is sure to find left, in seconds.
+    pub promise: Option<u64>,
+    /// Why it is paused.
+    pub paused: Vec<String>,
+    /// The secrets that it is obtained with.
+    pub credentials: Vec<CredentialView>,
+    /// What its owner should look at, in words.
+    pub warnings: Vec<String>,
+}
+
+/// A secret that a token is obtained with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CredentialView {
+    /// `client id` or `client secret`.
+    pub part: String,
+    /// Where it is: `vault/name`, or `in the definition`.
+    pub source: String,
+    /// Whether it is there and enabled.
+    pub present: bool,
+    /// When it dies, in Unix seconds, where its secret says so.
+    pub expires: Option<i64>,
+}
+
+/// A page of a token's history, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct History {
+    /// The attempts.
+    pub attempts: Vec<store::Attempt>,
+    /// Ask with `before=` this for the next page; absent on the last one.
+    pub next: Option<u64>,
+}
+
+/// What asking for a renewal came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The token after it, or as it is where nobody waited.
+    pub token: TokenView,
+    /// The attempt that was made, where somebody waited for it and it came.
+    pub attempt: Option<store::Attempt>,
+}
+
+/// An app registration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AppView {
+    /// Its name.
+    pub name: String,
+    /// What it signs in with.
+    pub client_id: String,
+    /// What policies bind to.
+    pub object_id: String,
+    /// `file` or `admin`.
+    pub origin: String,
+    /// Its client secrets, without their values.
+    pub secrets: Vec<AppSecretView>,
+}
+
+/// A client secret without its value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AppSecretView {
+    /// Its id.
+    pub id: String,
+    /// When it was made.
+    pub created: i64,
+    /// When it ends.
+    pub ends: Option<i64>,
+}
+
+/// A wish for an app.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateApp {
+    /// Its name.
+    pub name: String,
+}
+
+/// A client secret, shown once. No Debug: it holds the secret.
+#[derive(Serialize, Deserialize)]
+pub struct NewAppSecret {
+    /// The app.
+    pub app: AppView,
+    /// The client secret.
+    pub client_secret: String,
+}
+
+/// An access policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyView {
+    /// Its name.
+    pub name: String,
+    /// The app's name.
+    pub app: String,
+    /// The vault.
+    pub vault: String,
+    /// Permissions by their words.
+    pub permissions: Vec<String>,
+    /// Name patterns; empty covers all names.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// `file` or `admin`; not sent by clients.
+    #[serde(default)]
+    pub origin: String,
+}
+
+/// A configuration file's definitions, as `plan` and `apply` send them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileDefinitions {
+    /// The file's name, for messages.
+    pub file: String,
+    /// The file's text. The running process reads it itself, so that both mean the same.
+    pub text: String,
+    /// The folder that relative paths in it start from.
+    pub folder: String,
+}
+
+/// What applying a file would change, or has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// One line of what changes for each definition, in a stable order.
+    pub changes: Vec<ChangeView>,
+}
+
+/// A definition that changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangeView {
+    /// `add`, `change` or `remove`.
+    pub action: String,
+    /// `vault`, `provider`, `token`, `app` or `policy`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Field by field: what was, and what will be.
+    pub fields: Vec<FieldChange>,
+}
+
+/// A field that changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The field.
+    pub field: String,
+    /// What it was.
+    pub from: Option<String>,
+    /// What it will be.
+    pub to: Option<String>,
+}

@@ -1,0 +1,373 @@
+//! Definitions: the vaults, providers, tokens, apps and policies that an operator declares. They become rows of the
+//! store, where definitions made with the CLI stand beside them.
+
+use keeper::TokenDefinition;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use toml::Spanned;
+use toml::de::DeValue;
+use vault::{Pattern, Permissions, SecretName, VaultName};
+
+use super::diff::DefinitionView;
+use super::period::Period;
+use super::problem::{Problem, ProblemKind};
+use super::provider::{ProviderName, ProviderSettings};
+use super::redact::sounds_secret;
+use super::setting::{Reading, Schema, Section as _, SectionTable, Setting, Shape, Value, section};
+use super::suggest::nearest;
+use super::value::{Count, NAME_PATTERN, Parameters, Text, word_value};
+
+/// Where something stands in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The file, as the operator named it.
+    pub file: String,
+    /// The line of its header, from 1.
+    pub line: usize,
+}
+
+/// Something that was declared, by its name, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition<T> {
+    /// The name in its header.
+    pub name: String,
+    /// Where its header stands.
+    pub source: Source,
+    /// What was declared.
+    pub body: T,
+}
+
+/// The definitions of one configuration, each kind by name. What they refer to is there, and what they promise can
+/// hold as far as it is known.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Definitions {
+    /// `[vault.NAME]`
+    pub vaults: Vec<Definition<VaultSettings>>,
+    /// `[provider.NAME]`
+    pub providers: Vec<Definition<ProviderSettings>>,
+    /// `[token.NAME]`
+    pub tokens: Vec<Definition<TokenSettings>>,
+    /// `[app.NAME]`
+    pub apps: Vec<Definition<AppSettings>>,
+    /// `[policy.NAME]`
+    pub policies: Vec<Definition<PolicySettings>>,
+}
+
+section! {
+    /// A vault: a set of secrets with a host name of its own, which speaks Azure Key Vault's API. Its name is 3 to 24
+    /// letters, digits and hyphens.
+    VaultSettings: serde::Serialize, serde::Deserialize {
+        /// Which tenant the vault names when it asks a client to log in. With `adfs`, Azure's SDKs come here with nothing
+        /// set but `AZURE_AUTHORITY_HOST` and `AZURE_TENANT_ID=adfs`. With `tenant`, it is the tenant id of this Vestal,
+        /// for clients that must have one; most of them then first ask Microsoft whether they may.
+        challenge: Challenge = default r#""adfs""#;
+    }
+}
+
+section! {
+    /// A managed token: a secret whose value Vestal keeps fresh. Its name is the secret's name.
+    TokenSettings {
+        /// The vault that readers find the token in.
+        vault: VaultName = required r#""contoso""#;
+
+        /// The secret's name, where it is not the name in the header: so that two vaults can hold a token of the same
+        /// name. It need not be there yet.
+        secret: SecretName = optional r#""discord-api-oauth-token""#;
+
+        /// The API that gives the token: a preset, or a `[provider.NAME]` of this file.
+        provider: ProviderName = required r#""discord""#;
+
+        /// The client id that the API gave you. It is no secret, so it may stand here; or it is in a vault.
+        client_id: ClientId = required r#"{ secret = "client-id" }"#;
+
+        /// The client secret that the API gave you. It never stands in this file: name the secret that holds it.
+        /// `vestal secret set client-credentials` asks for its value.
+        client_secret: SecretReference = required r#"{ secret = "client-credentials" }"#;
+
+        /// What the token is asked to be good for, in the API's own words.
+        scope: Vec<Text> = default r#"[]"#;
+
+        /// The life that a reader is sure to find left in the token. It draws renewals forward where needed. One that the
+        /// token's lifetime can't hold is refused, with the largest that it can.
+        promise: Period = optional r#""10m""#;
+
+        /// How long the token lives, where neither the API's answer nor the provider's document says it.
+        lifetime: Period = optional r#""1h""#;
+
+        /// Who hears of it when the token is in danger: it is part of every alert.
+        owner: Text = optional r#""ops@example.com""#;
+
+        /// Further parameters of the token request, such as `audience`. Never a secret.
+        extra: Parameters = default r#"{}"#;
+
+        /// How many versions of the secret are kept. An hourly token makes 9,000 a year.
+        keep_versions: Count<1, 10_000> = default r#"25"#;
+    }
+}
+
+section! {
+    /// An app registration: a program that may log in and call the vaults, as far as policies let it.
+    /// `vestal app rotate-secret NAME` makes its client secret and shows it once.
+    AppSettings: serde::Serialize, serde::Deserialize {
+    }
+}
+
+section! {
+    /// What one app may do in one vault. An app without a policy may do nothing.
+    PolicySettings: serde::Serialize, serde::Deserialize {
+        /// The app.
+        app: AppName = required r#""reader""#;
+
+        /// The vault.
+        vault: VaultName = required r#""contoso""#;
+
+        /// What it may do. `get` reads values, `list` sees names, `set` writes.
+        permissions: Permissions = required r#"["get"]"#;
+
+        /// The secrets that it may do it to. `*` stands for anything. Left out, all secrets of the vault, the
+        /// credentials among them.
+        names: Vec<Pattern> = default r#"[]"#;
+    }
+}
+
+/// How a vault names its tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Challenge {
+    /// As `adfs`, for which no client asks Microsoft.
+    Adfs,
+    /// By this Vestal's tenant id.
+    Tenant,
+}
+
+word_value!(Challenge: "a challenge", "a list of challenges", [
+    "adfs" => Challenge::Adfs,
+    "tenant" => Challenge::Tenant,
+]);
+
+section! {
+    /// A secret, by its name.
+    SecretReference {
+        /// The secret's name.
+        secret: SecretName = required r#""client-credentials""#;
+
+        /// The vault that it is in; left out, the token's own.
+        vault: VaultName = optional r#""contoso""#;
+    }
+}
+
+/// The client id of a token.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientId {
+    /// It stands in the file.
+    Literal(String),
+    /// It is the value of a secret.
+    Secret(SecretReference),
+}
+
+/// The name of an app that the file declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AppName(String);
+
+impl AppName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TokenSettings {
+    /// The token as the keeper knows it and the store keeps it. `secret` has been filled in.
+    pub fn definition(&self) -> TokenDefinition {
+        TokenDefinition {
+            provider: self.provider.as_str().to_owned(),
+            client_id: match &self.client_id {
+                ClientId::Literal(id) => keeper::Source::Literal(id.clone()),
+                ClientId::Secret(reference) => self.resolved(reference),
+            },
+            client_secret: self.resolved(&self.client_secret),
+            scope: self.scope.iter().map(|scope| scope.as_str().to_owned()).collect(),
+            extra: self.extra.as_map().clone(),
+            promise: self.promise.map(Period::seconds),
+            lifetime: self.lifetime.map(Period::seconds),
+            owner: self.owner.as_ref().map(|owner| owner.as_str().to_owned()),
+            keep_versions: self.keep_versions.number(),
+        }
+    }
+
+    /// The secrets that the token is obtained with: vault and name, with the setting that names them.
+    pub fn credentials(&self) -> Vec<(&'static str, &VaultName, &SecretName)> {
+        let id = match &self.client_id {
+            ClientId::Literal(_) => None,
+            ClientId::Secret(reference) => Some(("client_id", reference)),
+        };
+        id.into_iter()
+            .chain([("client_secret", &self.client_secret)])
+            .map(|(key, reference)| (key, reference.vault.as_ref().unwrap_or(&self.vault), &reference.secret))
+            .collect()
+    }
+
+    fn resolved(&self, reference: &SecretReference) -> keeper::Source {
+        keeper::Source::Secret {
+            vault: reference.vault.as_ref().unwrap_or(&self.vault).to_string(),
+            name: reference.secret.to_string(),
+        }
+    }
+}
+
+impl Definition<TokenSettings> {
+    /// The name of the secret that the token keeps: `secret`, or the name in the header.
+    ///
+    /// # Panics
+    /// Never for a definition of a [`Config`](super::Config): the name in its header was checked.
+    pub fn secret(&self) -> SecretName {
+        let named = self.body.secret.clone();
+        named.unwrap_or_else(|| SecretName::parse(&self.name).expect("the header's name is a secret's name"))
+    }
+
+    /// The name of its row in the store.
+    pub fn row_name(&self) -> String {
+        keeper::token_definition_name(&self.body.vault, &self.secret())
+    }
+}
+
+impl Definitions {
+    /// The definitions in the form in which they are compared and stored.
+    pub fn views(&self) -> Vec<DefinitionView> {
+        let mut views = Vec::new();
+        for vault in &self.vaults {
+            views.push(view("vault", vault.name.to_ascii_lowercase(), &vault.source, json!(vault.body)));
+        }
+        for provider in &self.providers {
+            views.push(view("provider", provider.name.clone(), &provider.source, json!(provider.body.table())));
+        }
+        for token in &self.tokens {
+            views.push(view("token", token.row_name(), &token.source, json!(token.body.definition())));
+        }
+        for app in &self.apps {
+            views.push(view("app", app.name.clone(), &app.source, json!({})));
+        }
+        for policy in &self.policies {
+            views.push(view("policy", policy.name.clone(), &policy.source, json!(policy.body)));
+        }
+        views
+    }
+}
+
+fn view(kind: &str, name: String, source: &Source, body: serde_json::Value) -> DefinitionView {
+    DefinitionView { kind: kind.to_owned(), name, body, source: Some(source.clone()) }
+}
+
+/// A vault by its name; the file declares it.
+impl Value for VaultName {
+    const SHAPE: Shape = Shape {
+        noun: "the name of a vault",
+        list: "a list of vaults",
+        schema: Schema::Text("^[a-zA-Z](-?[0-9a-zA-Z]){2,23}$"),
+    };
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        let name: Self = super::value::read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
+        if reading.names.vaults.contains_key(name.as_str()) {
+            return Some(name);
+        }
+        let meant = nearest(name.as_str(), reading.names.vaults.keys().map(String::as_str)).map(str::to_owned);
+        unknown_reference(value, reading, "vault", name.as_str(), meant);
+        None
+    }
+}
+
+/// An app by its name; the file declares it.
+impl Value for AppName {
+    const SHAPE: Shape =
+        Shape { noun: "the name of an app", list: "a list of apps", schema: Schema::Text(NAME_PATTERN) };
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        let name: Text = super::value::read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
+        if reading.names.apps.contains_key(name.as_str()) {
+            return Some(Self(name.0));
+        }
+        let meant = nearest(name.as_str(), reading.names.apps.keys().map(String::as_str)).map(str::to_owned);
+        unknown_reference(value, reading, "app", name.as_str(), meant);
+        None
+    }
+}
+
+fn unknown_reference(
+    value: &Spanned<DeValue<'_>>,
+    reading: &mut Reading<'_>,
+    kind: &str,
+    name: &str,
+    meant: Option<String>,
+) {
+    let message = format!("there is no {kind} `{name}`");
+    let problem = Problem::at(ProblemKind::UnknownReference, value.span(), message);
+    reading.report(match meant {
+        Some(meant) => problem.label(format!("did you mean `{meant}`?")).help(format!("write \"{meant}\"")),
+        None => problem.label("not declared").help(format!("declare it with a line `[{kind}.{name}]`")),
+    });
+}
+
+impl Value for SecretReference {
+    const SHAPE: Shape = Shape {
+        noun: "the name of a secret, as `{ secret = \"…\" }`",
+        list: "a list of secrets",
+        schema: Schema::Table(Self::SETTINGS),
+    };
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        if value.get_ref().is_str() {
+            refuse_literal(value, reading);
+            return None;
+        }
+        // What stands under any other key, or is no name, may be the secret itself.
+        for (key, entry) in value.get_ref().as_table().into_iter().flatten() {
+            let is_name = entry.get_ref().as_str().is_some_and(|text| SecretName::parse(text).is_ok());
+            if !is_name || !Self::SETTINGS.iter().any(|setting| setting.key == key.get_ref().as_ref()) {
+                reading.redactions.mask(entry.span());
+            }
+        }
+        SectionTable::read_nested(value, Self::SHAPE.noun, reading)
+    }
+}
+
+impl Value for ClientId {
+    const SHAPE: Shape = Shape {
+        noun: "a client id, or the name of a secret, as `{ secret = \"…\" }`",
+        list: "a list of client ids",
+        schema: Schema::Either(&[Schema::Text(""), Schema::Table(SecretReference::SETTINGS)]),
+    };
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        if value.get_ref().is_str() {
+            let text: Text = super::value::read_text(value, reading, ProblemKind::BadValue, "a client id")?;
+            return Some(Self::Literal(text.0));
+        }
+        if value.get_ref().as_table().is_none() {
+            reading.wrong_type(value, Self::SHAPE.noun);
+            return None;
+        }
+        SecretReference::read(value, reading).map(Self::Secret)
+    }
+}
+
+/// A client secret stands in the file. It is masked in what is shown, and the operator is told where it belongs.
+fn refuse_literal(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) {
+    reading.redactions.mask(value.span());
+    let key = reading.key();
+    debug_assert!(sounds_secret(key), "the scan of the plain text masks it too");
+    let name = key.replace('_', "-");
+    reading.report(
+        Problem::at(ProblemKind::SecretInFile, value.span(), format!("the value of `{key}` stands in the file"))
+            .label("take it out of here")
+            .help(format!(
+                "keep it in the vault and name it here:\n    {key} = {{ secret = \"{name}\" }}\n\
+                 and then give it its value, which is asked for: vestal secret set {name}\n\
+                 Whoever has read this file may have it: let the API give you a new one."
+            )),
+    );
+}
+
+/// The settings of a secret's reference, for the reference page.
+pub(super) const REFERENCE_SETTINGS: &[Setting] = SecretReference::SETTINGS;

@@ -1,0 +1,168 @@
+//! One request and its answer on a fresh connection, over HTTP/1.1.
+
+use super::error::{NotSent, SendError, Unknown};
+use super::{HEAD_LIMIT, HEADER_COUNT_LIMIT};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use oauth::{AnswerHeaders, BODY_LIMIT, HeaderValue, HttpAnswer, HttpRequest};
+use secret::{Secret, SecretBuilder};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// The headers that providers put a request's number into, in the order in which they are looked for.
+const REQUEST_ID_HEADERS: [&str; 8] = [
+    "x-request-id",
+    "request-id",
+    "x-ms-request-id",
+    "x-amzn-requestid",
+    "x-github-request-id",
+    "x-correlation-id",
+    "x-trace-id",
+    "cf-ray",
+];
+
+/// The longest value of a header that is kept, in bytes.
+const HEADER_VALUE_LIMIT: usize = 512;
+
+/// Puts a request into the form that goes onto the wire. The secrets in it are moved, not copied, and wiped when the
+/// request is dropped; what the HTTP library writes into its own buffer is not.
+pub(super) fn wire_form(request: HttpRequest, authority: &str) -> Result<http::Request<Full<Bytes>>, NotSent> {
+    let mut target = request.url.path().to_owned();
+    if let Some(query) = request.url.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut wire = http::Request::new(Full::new(Bytes::from_owner(Owned(request.body))));
+    let unsendable = |name: &str| NotSent::UnsendableHeader(name.to_owned());
+    *wire.method_mut() =
+        http::Method::from_bytes(request.method.as_str().as_bytes()).map_err(|_| unsendable("(method)"))?;
+    *wire.uri_mut() = http::Uri::try_from(target).map_err(|_| unsendable("(path)"))?;
+    let headers = wire.headers_mut();
+    headers.insert(http::header::HOST, authority.parse().map_err(|_| unsendable("host"))?);
+    headers.insert(http::header::USER_AGENT, http::HeaderValue::from_static(super::USER_AGENT));
+    // An encoded body would have to be decoded, and a small one can decode to a huge one.
+    headers.insert(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
+    headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    for (name, value) in request.headers {
+        let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable(&name))?;
+        let value = match value {
+            HeaderValue::Plain(text) => http::HeaderValue::try_from(text),
+            HeaderValue::Secret(secret) => http::HeaderValue::from_maybe_shared(Bytes::from_owner(Owned(secret)))
+                .map(|mut value| {
+                    value.set_sensitive(true);
+                    value
+                }),
+        };
+        headers.insert(header, value.map_err(|_| unsendable(&name))?);
+    }
+    Ok(wire)
+}
+
+/// Sends the request, and reads the answer as far as the limits and the deadline let it.
+pub(super) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: http::Request<Full<Bytes>>,
+    host: &str,
+    end: Instant,
+    deadline: Duration,
+) -> Result<HttpAnswer, SendError> {
+    let not_sent = |why| SendError::NotSent { host: host.to_owned(), why };
+    let unknown = |why| SendError::Unknown { host: host.to_owned(), why };
+
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_LIMIT)
+        .max_headers(HEADER_COUNT_LIMIT)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| not_sent(NotSent::ClosedEarly))?;
+    let _driver = AbortOnDrop(tokio::spawn(async move {
+        // The error reaches the request itself too; here it would only be said twice.
+        drop(connection.await);
+    }));
+
+    let answer = match timeout_at(end, sender.try_send_request(request)).await {
+        Ok(Ok(answer)) => answer,
+        // The library hands the request back only where it never began to write it.
+        Ok(Err(mut error)) if error.take_message().is_some() => return Err(not_sent(NotSent::ClosedEarly)),
+        Ok(Err(error)) => return Err(unknown(what_happened(&error.into_error()))),
+        Err(_) => return Err(unknown(Unknown::DeadlinePassed(deadline))),
+    };
+    let status = answer.status().as_u16();
+    let headers = headers_that_matter(answer.headers());
+    let (body, truncated) = read_body(answer.into_body(), end).await;
+    Ok(HttpAnswer { status, headers, body, truncated })
+}
+
+/// Reads the body up to the limit. From here on there is an answer, and it is handed on whatever happens: a body that
+/// is too long, breaks off or comes too slowly is marked as cut.
+async fn read_body(mut body: Incoming, end: Instant) -> (Secret, bool) {
+    let mut collected = SecretBuilder::default();
+    let mut room = BODY_LIMIT;
+    let truncated = loop {
+        match timeout_at(end, body.frame()).await {
+            Ok(None) => break false,
+            Ok(Some(Ok(frame))) => {
+                let Some(data) = frame.data_ref() else { continue };
+                collected.push(&data[..data.len().min(room)]);
+                if data.len() > room {
+                    break true;
+                }
+                room -= data.len();
+            }
+            Ok(Some(Err(_))) | Err(_) => break true,
+        }
+    };
+    (collected.finish(), truncated)
+}
+
+fn headers_that_matter(headers: &http::HeaderMap) -> AnswerHeaders {
+    let text = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        (value.len() <= HEADER_VALUE_LIMIT).then(|| value.to_owned())
+    };
+    AnswerHeaders {
+        content_type: text("content-type"),
+        retry_after: text("retry-after"),
+        date: text("date"),
+        request_id: REQUEST_ID_HEADERS.iter().find_map(|name| text(name)),
+    }
+}
+
+fn what_happened(error: &hyper::Error) -> Unknown {
+    if error.is_parse_too_large() {
+        Unknown::HeadTooLarge
+    } else if error.is_parse() {
+        Unknown::NotHttp
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        Unknown::Closed
+    } else {
+        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        match cause {
+            Some(cause) => Unknown::Broken(super::dial::in_words(cause)),
+            None => Unknown::Closed,
+        }
+    }
+}
+
+/// Secret bytes inside a shared buffer: wiped with the last of its owners.
+struct Owned(Secret);
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+/// A task that ends with whoever started it.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,272 @@
+//! The one way in: sockets that accept connections and hand requests to a service.
+//!
+//! A service is a function from a request, whose body is complete, and its [`Peer`] to an answer. Everything a stranger
+//! could tie up has a limit here: connections, the time for a handshake, a head and a body, and their sizes.
+//! The path of a small GET is kept short: no boxed future, no timer, nothing allocated for a body that isn't there.
+
+mod activity;
+mod connection;
+mod control;
+
+pub use control::ControlListener;
+
+use bytes::Bytes;
+use connection::Protocol;
+use http::{Request, Response};
+use rustls::ServerConfig;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// The most bytes of a request's head.
+pub const HEAD_LIMIT: usize = 32 * 1024;
+
+/// The most headers of a request.
+pub const HEADER_COUNT_LIMIT: usize = 100;
+
+/// How long to wait before accepting again after the system had no room for a connection.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// What one listener grants its peers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections may be open; more wait in the system's queue.
+    pub connections: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+    /// How long a request's head may take; a connection's first one counts from its start.
+    pub head_read: Duration,
+    /// How long a request's body may take.
+    pub body_read: Duration,
+    /// The most bytes of a request's body; a longer one is answered 413.
+    pub body: usize,
+    /// How long a connection may be open without a request.
+    pub idle: Duration,
+    /// How long requests in flight may take to end once the listener stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            handshake: Duration::from_secs(10),
+            head_read: Duration::from_secs(10),
+            body_read: Duration::from_secs(30),
+            body: 256 * 1024,
+            idle: Duration::from_secs(75),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Somebody on the network.
+    Network {
+        /// From where. A proxy's address, where there is one: no header is believed.
+        address: SocketAddr,
+        /// Whether over TLS.
+        encrypted: bool,
+    },
+    /// A process of this machine, through the control socket.
+    Process {
+        /// Its user.
+        user: u32,
+    },
+}
+
+/// How a listener's connections speak.
+pub enum Transport {
+    /// HTTP in the clear: loopback and measurements.
+    Plain,
+    /// HTTPS.
+    Tls(Arc<ServerConfig>),
+}
+
+/// Why a listener can't be opened. It displays with the next step.
+#[derive(Debug)]
+pub struct BindError {
+    place: String,
+    error: io::Error,
+    next_step: String,
+}
+
+impl BindError {
+    fn new(place: &dyn fmt::Display, error: io::Error, next_step: impl Into<String>) -> Self {
+        Self { place: place.to_string(), error, next_step: next_step.into() }
+    }
+
+    fn tcp(address: SocketAddr, error: io::Error) -> Self {
+        let next_step = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "another program listens there (perhaps another Vestal): stop it, or choose another port; `ss -ltnp 'sport = :{}'` names it",
+                address.port()
+            ),
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher port, or grant it".to_owned()
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: choose one of its own, or 0.0.0.0 for all".to_owned()
+            }
+            _ => "choose another address".to_owned(),
+        };
+        Self::new(&address, error, next_step)
+    }
+
+    /// Whether somebody else listens there already.
+    pub fn is_in_use(&self) -> bool {
+        self.error.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "can't listen on {}: {}; {}", self.place, self.error, self.next_step)
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// A TCP socket that is open, so that peers can already connect, and not served yet.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Opens the socket. Port 0 takes a free port: [`Self::local_addr`] says which.
+    ///
+    /// # Errors
+    /// Where the address can't be had; the error says what to do.
+    pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let socket = TcpListener::bind(address).await.map_err(|error| BindError::tcp(address, error))?;
+        let address = socket.local_addr().map_err(|error| BindError::tcp(address, error))?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` completes; then accepts nothing more, lets requests in flight end for as long as
+    /// [`Limits::drain`], and returns.
+    pub async fn serve<S, F>(self, transport: Transport, limits: Limits, service: S, stop: impl Future<Output = ()>)
+    where
+        S: Fn(Request<Bytes>, Peer) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        let acceptor = match transport {
+            Transport::Plain => None,
+            Transport::Tls(config) => Some(TlsAcceptor::from(config)),
+        };
+        let accept = async || {
+            let (stream, address) = self.socket.accept().await?;
+            // An answer is written whole: waiting for more to send with it only delays it.
+            stream.set_nodelay(true)?;
+            Ok((stream, address))
+        };
+        let handle = |(stream, address): (TcpStream, SocketAddr), stop: watch::Receiver<bool>| {
+            let (acceptor, service) = (acceptor.clone(), service.clone());
+            async move {
+                let peer = Peer::Network { address, encrypted: acceptor.is_some() };
+                let Some(acceptor) = acceptor else {
+                    return connection::serve(stream, Protocol::Http1, peer, limits, service, stop).await;
+                };
+                match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        let protocol = match stream.get_ref().1.alpn_protocol() {
+                            Some(b"h2") => Protocol::Http2,
+                            _ => Protocol::Http1,
+                        };
+                        connection::serve(stream, protocol, peer, limits, service, stop).await;
+                    }
+                    Ok(Err(error)) => tracing::debug!("a TLS handshake with {address} failed: {error}"),
+                    Err(_) => tracing::debug!("a TLS handshake with {address} took longer than {:?}", limits.handshake),
+                }
+            }
+        };
+        accept_all(accept, handle, &self.address, limits, stop).await;
+    }
+}
+
+/// Accepts connections, within the limit, until `stop`; then drains them.
+async fn accept_all<A, C, F>(
+    accept: A,
+    handle: impl Fn(C, watch::Receiver<bool>) -> F,
+    place: &(dyn fmt::Display + Sync),
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) where
+    A: AsyncFn() -> io::Result<C>,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let (stop_connections, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let next = async {
+            let permit = room.clone().acquire_owned().await;
+            (permit, accept().await)
+        };
+        tokio::select! {
+            biased;
+            () = stop.as_mut() => break,
+            Some(ended) = connections.join_next(), if !connections.is_empty() => report(ended),
+            (permit, accepted) = next => match accepted {
+                Ok(accepted) => {
+                    let connection = handle(accepted, stopped.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!("a connection to {place} ended before it was accepted: {error}");
+                }
+                Err(error) => {
+                    tracing::warn!("no connection could be accepted on {place}: {error}; trying again");
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                }
+            },
+        }
+    }
+    // An error would only say that no connection is left.
+    drop(stop_connections.send(true));
+    let drained = async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    };
+    if tokio::time::timeout(limits.drain, drained).await.is_err() {
+        tracing::warn!("connections to {place} were cut: their requests took longer than {:?} to end", limits.drain);
+        connections.shutdown().await;
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a request ended in a panic, which is a mistake in Vestal; please report it with the lines above");
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput)
+}

@@ -1,0 +1,67 @@
+//! The Azure SDKs, unmodified, with nothing but the environment of dev.env.
+
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::peers::{node, python, succeeds};
+use crate::process::{Dev, Folder};
+
+#[test]
+fn the_python_sdk_finds_life_left_in_every_read_over_three_generations() {
+    let folder = Folder::new();
+    let dev = Dev::start(&folder);
+    let mut reader = python("reader.py", &folder);
+    reader.args(["--versions", "4"]);
+    let summary: Value = serde_json::from_str(&succeeds(reader, &dev)).expect("the reader prints JSON");
+    assert_eq!(summary["reads_without_life_left"], 0, "{summary}");
+    assert!(
+        summary["versions"]
+            .as_array()
+            .is_some_and(|versions| versions.len() >= 3),
+        "{summary}"
+    );
+}
+
+#[test]
+fn the_javascript_sdk_finds_life_left_in_every_read_over_three_generations() {
+    let folder = Folder::new();
+    let dev = Dev::start(&folder);
+    let summary: Value =
+        serde_json::from_str(&succeeds(node("node/reader.mjs", &folder), &dev)).expect("the reader prints JSON");
+    assert_eq!(summary["reads_without_life_left"], 0, "{summary}");
+    assert!(
+        summary["versions"]
+            .as_array()
+            .is_some_and(|versions| versions.len() >= 3),
+        "{summary}"
+    );
+}
+
+#[test]
+fn the_python_sdk_sets_gets_lists_updates_and_is_refused_as_by_key_vault() {
+    let folder = Folder::new();
+    let dev = Dev::start(&folder);
+    let summary: Value =
+        serde_json::from_str(&succeeds(python("crud.py", &folder), &dev)).expect("the script prints JSON");
+    assert!(
+        summary["checks"].as_u64().is_some_and(|checks| checks >= 15),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_request_without_a_token_is_told_where_to_get_one_in_words_that_every_sdk_reads() {
+    let folder = Folder::new();
+    let dev = Dev::start(&folder);
+    let (vault, authority) = (dev.var("VESTAL_VAULT_URL"), dev.var("AZURE_AUTHORITY_HOST"));
+    let client = Client::trusting(dev.var("NODE_EXTRA_CA_CERTS"), &[vault, authority]);
+    // Neither a body nor a content type: the SDKs send them only once they hold a token.
+    let answer = client.send("PUT", &format!("{vault}/secrets/any?api-version=7.4"), &[], "");
+    assert_eq!(answer.status, 401, "{answer:?}");
+    // The vault's host without its first label: the SDKs want a proper suffix, port included.
+    let resource = vault.replacen("dev.", "", 1);
+    let challenge = format!("Bearer authorization=\"{authority}/adfs\", resource=\"{resource}\"");
+    assert_eq!(answer.headers["www-authenticate"], challenge.as_str());
+    assert!(answer.headers.contains_key("x-ms-request-id"), "{answer:?}");
+    assert_eq!(answer.json()["error"]["code"], "Unauthorized");
+}

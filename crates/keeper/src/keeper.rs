@@ -49,6 +49,9 @@ pub struct Keeper<S, C, H, O> {
     providers: RwLock<Arc<BTreeMap<String, ProviderTable>>>,
     in_flight: Mutex<BTreeSet<TokenId>>,
     wake: Wake,
+    /// Secrets that were written, and not looked at yet: vault and folded name.
+    pub(crate) written: Mutex<BTreeSet<(String, String)>>,
+    pub(crate) written_wake: Wake,
     looked: AtomicI64,
     seeds: AtomicU64,
 }
@@ -67,6 +70,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             providers: RwLock::default(),
             in_flight: Mutex::default(),
             wake: Wake::default(),
+            written: Mutex::default(),
+            written_wake: Wake::default(),
             looked: AtomicI64::new(0),
             seeds: AtomicU64::new(u64::from_be_bytes(seed)),
         }
@@ -128,7 +133,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         self.lanes.restore(&self.records, self.clock.now()).await?;
         let stop = stop.fuse();
         let survey = self.survey_for_ever().fuse();
-        pin_mut!(stop, survey);
+        let credentials = self.watch_credentials().fuse();
+        pin_mut!(stop, survey, credentials);
         let mut flights = Flights::new();
         let mut last_look = self.clock.now();
         loop {
@@ -156,7 +162,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 finished = flights.select_next_some() => self.finished(finished),
                 () = knock => {}
                 () = sleep => {}
-                _ = survey => {}
+                () = survey => {}
+                () = credentials => {}
             }
             // Whatever else has finished by now is one look's worth of news.
             while let Some(Some(finished)) = flights.next().now_or_never() {

@@ -11,6 +11,7 @@
 //! Read [`Keeper`] and [`TokenDefinition`] first.
 
 mod attempt;
+mod credentials;
 mod definition;
 mod exchange;
 mod keeper;

@@ -26,7 +26,7 @@ use crate::input::{Credential, Input, OutOfTurn};
 use crate::outcome::{Answer, Failure, FailureClass, Outcome, Reach};
 use crate::permit::Verdict;
 use crate::random::Random;
-use crate::schedule::{backoff, deadline};
+use crate::schedule::{LONGEST_BACKOFF, LONGEST_PROBE_BACKOFF, backoff, deadline};
 use crate::standing::{Standing, Terms};
 use crate::time::Moment;
 
@@ -43,6 +43,7 @@ pub struct Attempt {
     started: Option<Moment>,
     fence: u64,
     number: u64,
+    longest_backoff: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +86,18 @@ impl Attempt {
             started: None,
             fence: 0,
             number: 0,
+            longest_backoff: LONGEST_BACKOFF,
+        }
+    }
+
+    /// Says whether its permit [is a probe](crate::Permit::is_probe) of a lane's open breaker. A probe that fails is made
+    /// again within [`LONGEST_PROBE_BACKOFF`], so that the end of an outage is noticed by then.
+    #[must_use]
+    pub fn as_probe(self, probe: bool) -> Self {
+        let longest_backoff = if probe { LONGEST_PROBE_BACKOFF } else { LONGEST_BACKOFF };
+        Self {
+            longest_backoff,
+            ..self
         }
     }
 
@@ -214,7 +227,9 @@ impl Attempt {
                 (next, result, false, answer.same_value)
             }
             What::Failure(failure) => {
-                let next = self.standing.failed(now, failure, &mut self.random);
+                let next = self
+                    .standing
+                    .failed_within(now, failure, self.longest_backoff, &mut self.random);
                 let repeats_last = self.standing.is_repeated_by(failure);
                 (next, AttemptResult::Failed(failure.class), repeats_last, false)
             }

@@ -205,7 +205,10 @@ impl Lane {
         {
             pause.probe = Some(number);
         }
-        Ok(Permit { number })
+        Ok(Permit {
+            number,
+            probe: self.breaker.is_some(),
+        })
     }
 
     /// Takes a permit back, with what came of it. One that counts as lost by now changes nothing.

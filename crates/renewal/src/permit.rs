@@ -20,6 +20,16 @@ pub enum Need {
 #[must_use = "a permit that isn't returned blocks one of the lane's flights until it counts as lost"]
 pub struct Permit {
     pub(crate) number: u64,
+    pub(crate) probe: bool,
+}
+
+impl Permit {
+    /// Whether the attempt is the one that tries whether an outage is over
+    /// ([`Attempt::as_probe`](crate::Attempt::as_probe)).
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.probe
+    }
 }
 
 /// What came of a permit, as far as it concerns the lane.

@@ -19,6 +19,11 @@ pub const VERIFY_EVERY: Duration = Duration::from_secs(24 * 3600);
 pub const SHORTEST_GAP: Duration = Duration::from_millis(500);
 /// The least wait after a failure.
 pub const SHORTEST_BACKOFF: Duration = Duration::from_secs(1);
+/// The longest wait after a failure that may cure itself.
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// The longest wait after a failed probe of an open breaker. As long as the breaker itself opens: with the backoff of a
+/// token alone, a lane of few tokens would notice the end of an outage up to five minutes late.
+pub const LONGEST_PROBE_BACKOFF: Duration = Duration::from_secs(30);
 /// The longest `Retry-After` that is honoured.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// The longest wait for an answer of the token endpoint.

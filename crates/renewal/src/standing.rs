@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::outcome::{Answer, Failure, FailureClass};
 use crate::random::Random;
 use crate::schedule::{
-    Lifetime, Margins, Pacing, SHORTEST_BACKOFF, SHORTEST_GAP, backoff, backoff_cap, renew_at, retry_after, slow_retry,
-    verify_at,
+    LONGEST_BACKOFF, Lifetime, Margins, Pacing, SHORTEST_BACKOFF, SHORTEST_GAP, backoff, backoff_cap, renew_at,
+    retry_after, slow_retry, verify_at,
 };
 use crate::state::{PauseReason, TokenState, WireState};
 use crate::time::{Expiry, Moment, Remaining, Wall, remaining};
@@ -235,15 +235,21 @@ impl Standing {
     /// expiry and its generation stay as they are.
     #[must_use]
     pub fn failed(&self, now: Moment, failure: Failure, random: &mut Random) -> Self {
+        self.failed_within(now, failure, LONGEST_BACKOFF, random)
+    }
+
+    /// [`failed`](Self::failed), with no backoff longer than `longest`.
+    pub(crate) fn failed_within(&self, now: Moment, failure: Failure, longest: Duration, random: &mut Random) -> Self {
         let left = self.remaining(now);
+        let cap = backoff_cap(left).min(longest);
         let wait = match failure.class {
             FailureClass::Consent => None,
             FailureClass::Permanent | FailureClass::Credential => Some(slow_retry(left, random)),
-            FailureClass::Client => Some(backoff(self.step, backoff_cap(left), random)),
+            FailureClass::Client => Some(backoff(self.step, cap, random)),
             FailureClass::Transient | FailureClass::Throttled | FailureClass::Unknown => {
                 Some(match failure.retry_after {
                     Some(asked) => retry_after(asked, left),
-                    None => backoff(self.step, backoff_cap(left), random),
+                    None => backoff(self.step, cap, random),
                 })
             }
         };

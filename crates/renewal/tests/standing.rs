@@ -330,6 +330,21 @@ fn a_wall_clock_set_back_delays_nothing() {
 }
 
 #[test]
+fn a_wall_clock_set_back_during_the_exchange_delays_nothing() {
+    let now = Moment {
+        wall: at(0).wall.minus(s(3_600)),
+        boot: at(1_000).boot,
+    };
+    let lifetime = Lifetime::Known(s(3_600));
+    let standing = Standing::new(at(0)).renewed(at(0), now, answer(lifetime), Terms::default(), &mut Random::new(1));
+    assert!(
+        (1_619_000..=1_980_000).contains(&(standing.due.0 - now.wall.0)),
+        "{:?}",
+        standing.due
+    );
+}
+
+#[test]
 fn a_wall_clock_set_ahead_changes_no_due_time() {
     let mut standing = renewed(&Standing::new(at(0)), at(0), 3_600);
     let untouched = standing.clone();
@@ -344,8 +359,7 @@ fn a_wall_clock_set_ahead_changes_no_due_time() {
 
 #[test]
 fn one_transient_failure_tells_nobody_and_a_second_only_when_it_is_urgent() {
-    let fresh = renewed(&Standing::new(at(0)), at(0), 3_600);
-    let mut calm = fresh.clone();
+    let mut calm = renewed(&Standing::new(at(0)), at(0), 3_600);
     for _ in 0..5 {
         calm = failed(&calm, at(2_000_000), FailureClass::Transient);
     }

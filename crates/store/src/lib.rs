@@ -16,7 +16,7 @@ mod records;
 pub mod rows;
 
 pub use audit::{Audit, AuditEntry, AuditError, AuditOutcome, AuditWrite, MemoryAudit, RecordedEntry};
-pub use memory::MemoryStore;
+pub use memory::{Fate, MemoryStore};
 pub use port::{Answer, Claim, CommitError, Entropy, Lease, Store, StoreError, Write};
 pub use records::{
     Amendment, Attempt, CACHE_BYTES, Current, Declared, GENERATION_TAG, KEEP_ATTEMPTS, NewSecret, Outcome, Promotion,

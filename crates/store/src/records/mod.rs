@@ -11,7 +11,7 @@ mod secrets;
 mod tokens;
 
 use core::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use vault::{Keyring, OpenError, Place, Sealed, SecretName, VaultName};
 use zeroize::Zeroizing;
@@ -32,7 +32,11 @@ pub struct Records<S> {
     keyring: RwLock<Arc<Keyring>>,
     entropy: Arc<dyn Entropy>,
     cache: Cache,
+    on_write: OnceLock<OnWrite>,
 }
+
+/// Who hears that somebody wrote a secret.
+type OnWrite = Box<dyn Fn(&VaultName, &SecretName) + Send + Sync>;
 
 /// Why a record could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +105,13 @@ impl<S: Store> Records<S> {
         &*self.entropy
     }
 
+    /// Calls `hear` after each secret that somebody has written or amended; a renewal is none of these. It must not
+    /// block. Only the first call counts.
+    pub fn on_write(&self, hear: impl Fn(&VaultName, &SecretName) + Send + Sync + 'static) {
+        // A second listener would be a second engine on the same records, which is never made.
+        let _ = self.on_write.set(Box::new(hear));
+    }
+
     /// Writes a batch whose rows were sealed by these records, and forgets what it made stale.
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
         let mut touched: Vec<(VaultName, SecretName)> = Vec::new();
@@ -127,6 +138,12 @@ impl<S: Store> Records<S> {
             }
         }
         result
+    }
+
+    fn written(&self, vault: &VaultName, name: &SecretName) {
+        if let Some(hear) = self.on_write.get() {
+            hear(vault, name);
+        }
     }
 
     fn keyring(&self) -> Arc<Keyring> {

@@ -181,6 +181,7 @@ impl<S: Store> Records<S> {
             }
             match self.commit(writes).await {
                 Ok(()) => {
+                    self.written(&new.vault, &new.name);
                     let name = existing.map_or(new.name, |current| current.name.clone());
                     return Ok(WrittenVersion {
                         name,
@@ -237,6 +238,7 @@ impl<S: Store> Records<S> {
                 .await
             {
                 Ok(()) => {
+                    self.written(vault, &current.name);
                     let (name, managed) = (current.name.clone(), current.managed);
                     return Ok(WrittenVersion {
                         name,

@@ -314,7 +314,11 @@ impl<S: Store> Records<S> {
 
     /// The write that stores a lane, none of whose tokens is due before `open_at`.
     pub fn lane_write<T: Serialize>(&self, key: &str, open_at: Wall, body: &T) -> Write {
-        let mut row = LaneRow { key: key.to_owned(), open_at, sealed: Sealed::pending() };
+        let mut row = LaneRow {
+            key: key.to_owned(),
+            open_at,
+            sealed: Sealed::pending(),
+        };
         row.sealed = self.seal(&row.place(), &to_json(body));
         Write::Lane(row)
     }

@@ -71,8 +71,6 @@ pub struct VaultView {
     pub name: String,
     /// Its URL.
     pub url: String,
-    /// `file` or `admin`.
-    pub origin: String,
 }
 
 /// A secret without its value.

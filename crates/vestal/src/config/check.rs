@@ -9,7 +9,7 @@ use renewal::schedule::{Pacing, check_promise};
 use secret::Secret;
 use toml::Spanned;
 use toml::de::DeTable;
-use vault::{MAX_POLICY_NAMES, SecretName, VaultName};
+use vault::{MAX_POLICY_NAMES, MAX_SECRET_NAME_CHARS, SecretName, VaultName};
 
 use super::definition::{PolicySettings, TokenSettings};
 use super::document::{Found, FoundDefinitions};
@@ -18,6 +18,7 @@ use super::problem::{Problem, ProblemKind};
 use super::process::{ObserveSettings, ServerSettings};
 use super::provider::ProviderTables;
 use super::setting::Reading;
+use super::suggest::with_article;
 
 /// How long a token lives, where that is known before it was ever obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +73,11 @@ pub(super) fn name(kind: &str, name: &str, span: Range<usize>, table: &DeTable<'
         }),
     };
     let Some(why) = rule else { return };
-    let message = format!("`{}` is not a name for a {kind}", name.escape_debug());
+    let message = format!("`{}` is not a name for {}", name.escape_debug(), with_article(kind));
     let problem = Problem::at(ProblemKind::BadName, span, message).label(why);
     let better: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     reading.report(match (kind, table.contains_key("secret")) {
+        _ if name.len() > MAX_SECRET_NAME_CHARS || name.is_empty() => problem.help("give it another name"),
         ("token", false) => problem.help(format!(
             "the name is also the secret's name; write `[token.{better}]`, or another name like it"
         )),
@@ -132,11 +134,11 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
         .filter_map(|provider| Some((provider.name.to_owned(), provider.body.as_ref()?.table())))
         .collect();
     let mut complete = BTreeMap::new();
-    for provider in &found.providers {
+    for provider in found.providers.iter().filter(|provider| oauth::is_provider_name(provider.name)) {
         if provider.body.is_some() {
             match oauth::resolve(provider.name, &tables) {
                 Ok(provider) => drop(complete.insert(provider.name.clone(), provider)),
-                Err(error) => provider_problem(found, provider.name, &error, reading),
+                Err(error) => provider_problem(found, &tables, &error, reading),
             }
         }
     }
@@ -146,10 +148,10 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
     tokens.sort_by_key(|(token, _)| token.header.start);
     for (token, settings) in tokens {
         let name = settings.provider.as_str();
-        if !complete.contains_key(name) && !reading.names.providers.contains_key(name) {
+        if !complete.contains_key(name) && (is_base(&tables, name) || !reading.names.providers.contains_key(name)) {
             match oauth::resolve(name, &tables) {
                 Ok(provider) => drop(complete.insert(name.to_owned(), provider)),
-                Err(error) => reading.report(preset_alone(token, name, &error)),
+                Err(error) => reading.report(incomplete_provider(token, name, &error)),
             }
         }
         if let Some(provider) = complete.get(name) {
@@ -166,38 +168,49 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
     complete
 }
 
+/// Whether another provider of the file extends this one.
+fn is_base(tables: &ProviderTables, name: &str) -> bool {
+    tables.iter().any(|(other, table)| other != name && table.extends.as_deref() == Some(name))
+}
+
 /// A provider that doesn't work out, at the field that is to blame.
-fn provider_problem(found: &FoundDefinitions<'_>, name: &str, error: &oauth::ProviderError, reading: &mut Reading<'_>) {
-    // Of a provider that another one extends, that other one's own problem says it.
-    let at_fault = found.providers.iter().find(|provider| provider.name == error.provider);
-    let Some(provider) = at_fault.or_else(|| found.providers.iter().find(|provider| provider.name == name)) else {
-        return;
-    };
+fn provider_problem(
+    found: &FoundDefinitions<'_>,
+    tables: &ProviderTables,
+    error: &oauth::ProviderError,
+    reading: &mut Reading<'_>,
+) {
+    let Some(provider) = found.providers.iter().find(|provider| provider.name == error.provider) else { return };
     let mut value = None;
     let mut table = Some(provider.table);
     for step in error.field.split('.') {
         value = table.and_then(|table| table.get(step)).or(value);
         table = value.and_then(|value| value.get_ref().as_table());
     }
-    let kind = match (value, error.field) {
-        (None, "token_url") => ProblemKind::MissingKey,
-        _ => ProblemKind::BadValue,
+    let Some(value) = value else {
+        // What isn't written here comes from below, and is told there; or it may still be written above.
+        let below = tables.get(provider.name).and_then(|table| table.extends.as_deref());
+        let told_below = below.is_some_and(|below| below != provider.name && tables.contains_key(below));
+        if !told_below && !is_base(tables, provider.name) {
+            let message = format!("`[provider.{}]` has no `{}`", provider.name, error.field);
+            reading.report(
+                Problem::at(ProblemKind::MissingKey, provider.header.clone(), message)
+                    .label(format!("`{}` is missing here", error.field))
+                    .help(error.problem.clone()),
+            );
+        }
+        return;
     };
-    let span = value.map_or_else(|| provider.header.clone(), Spanned::span);
-    let (label, message) = match error.field {
-        "" => ("", format!("`[provider.{}]` doesn't work out", provider.name)),
-        field if kind == ProblemKind::MissingKey => ("it is missing here", format!("`[provider.{}]` has no `{field}`", provider.name)),
-        field => ("", format!("`{field}` of `[provider.{}]` doesn't work out", provider.name)),
-    };
-    let problem = Problem::at(kind, span, message).label(label).help(error.problem.clone());
+    let message = format!("`{}` of `[provider.{}]` doesn't work out", error.field, provider.name);
+    let problem = Problem::at(ProblemKind::BadValue, value.span(), message).help(error.problem.clone());
     if !reading.problems.contains(&problem) {
         reading.report(problem);
     }
 }
 
-/// A preset that can't be used as it is: `generic` has no token URL.
-fn preset_alone(token: &Found<'_, TokenSettings>, name: &str, error: &oauth::ProviderError) -> Problem {
-    let message = format!("the preset `{name}` needs more to work with");
+/// A provider that others are made of, and that can't be used as it is: `generic` has no token URL.
+fn incomplete_provider(token: &Found<'_, TokenSettings>, name: &str, error: &oauth::ProviderError) -> Problem {
+    let message = format!("the provider `{name}` needs more to work with");
     Problem::at(ProblemKind::MissingKey, token.span("provider"), message)
         .label(format!("it has no `{}`", error.field))
         .help(format!(
@@ -218,15 +231,32 @@ fn request(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
     let Err(error) = oauth::client_credentials(provider, id, &credential, &definition.scope, &definition.extra) else {
         return;
     };
-    let (kind, key) = match &error {
-        RequestError::ScopeMissing { .. } => (ProblemKind::MissingKey, "scope"),
-        RequestError::ScopeInvalid { .. } => (ProblemKind::BadValue, "scope"),
-        RequestError::GrantNotOffered { .. } => (ProblemKind::Contradiction, "provider"),
-        RequestError::ReservedParameter(_) => (ProblemKind::BadValue, "extra"),
-        RequestError::Empty(_) | RequestError::ControlCharacter(_) => (ProblemKind::BadValue, "client_id"),
+    let (kind, key, message, label) = match &error {
+        RequestError::ScopeMissing { .. } => (
+            ProblemKind::MissingKey,
+            "scope",
+            format!("`[token.{}]` has no `scope`", token.name),
+            "`scope` is missing here".to_owned(),
+        ),
+        RequestError::ScopeInvalid { .. } => {
+            (ProblemKind::BadValue, "scope", "`scope` can't be sent".to_owned(), String::new())
+        }
+        RequestError::GrantNotOffered { grant, .. } => (
+            ProblemKind::Contradiction,
+            "provider",
+            format!("the provider `{}` doesn't offer what Vestal can do", provider.name),
+            format!("its `grants` are without `{}`", grant.as_str()),
+        ),
+        RequestError::ReservedParameter(name) => (
+            ProblemKind::BadValue,
+            "extra",
+            format!("`{name}` can't be an extra parameter"),
+            "the request has it already".to_owned(),
+        ),
+        RequestError::Empty(_) | RequestError::ControlCharacter(_) => {
+            (ProblemKind::BadValue, "client_id", "`client_id` can't be sent".to_owned(), String::new())
+        }
     };
-    let message = format!("no request for `{}` can be made", token.name);
-    let label = if kind == ProblemKind::MissingKey { format!("`{key}` is missing here") } else { String::new() };
     reading.report(Problem::at(kind, token.span(key), message).label(label).help(error.to_string()));
 }
 
@@ -256,7 +286,7 @@ fn promise(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
     if let Some(life) = known.length()
         && let Err(refused) = check_promise(promise.duration(), life, pacing(provider))
     {
-        let largest = Period::from(refused.largest);
+        let largest = Period::from(refused.largest).in_round_numbers();
         let message = format!("a promise of {promise} can't hold for a token that lives {}", Period::from(life));
         let mut problem = Problem::at(ProblemKind::PromiseTooLong, token.span("promise"), message);
         if let (KnownLifetime::Operator(_), Some(lifetime)) = (known, token.table.get("lifetime")) {

@@ -13,7 +13,7 @@ use super::period::Period;
 use super::problem::{Problem, ProblemKind};
 use super::provider::{ProviderName, ProviderSettings};
 use super::redact::sounds_secret;
-use super::setting::{Reading, Schema, Section as _, SectionTable, Setting, Shape, Value, section};
+use super::setting::{Reading, Schema, Section as _, SectionTable, Shape, Value, section};
 use super::suggest::nearest;
 use super::value::{Count, NAME_PATTERN, Parameters, Text, word_value};
 
@@ -56,7 +56,7 @@ pub struct Definitions {
 section! {
     /// A vault: a set of secrets with a host name of its own, which speaks Azure Key Vault's API. Its name is 3 to 24
     /// letters, digits and hyphens.
-    VaultSettings: serde::Serialize, serde::Deserialize {
+    VaultSettings: Serialize {
         /// Which tenant the vault names when it asks a client to log in. With `adfs`, Azure's SDKs come here with nothing
         /// set but `AZURE_AUTHORITY_HOST` and `AZURE_TENANT_ID=adfs`. With `tenant`, it is the tenant id of this Vestal,
         /// for clients that must have one; most of them then first ask Microsoft whether they may.
@@ -85,7 +85,7 @@ section! {
         client_secret: SecretReference = required r#"{ secret = "client-credentials" }"#;
 
         /// What the token is asked to be good for, in the API's own words.
-        scope: Vec<Text> = default r#"[]"#;
+        scope: Vec<Text> = default r#"[]"#, r#"["identify"]"#;
 
         /// The life that a reader is sure to find left in the token. It draws renewals forward where needed. One that the
         /// token's lifetime can't hold is refused, with the largest that it can.
@@ -98,7 +98,7 @@ section! {
         owner: Text = optional r#""ops@example.com""#;
 
         /// Further parameters of the token request, such as `audience`. Never a secret.
-        extra: Parameters = default r#"{}"#;
+        extra: Parameters = default r#"{}"#, r#"{ audience = "https://api.example.com" }"#;
 
         /// How many versions of the secret are kept. An hourly token makes 9,000 a year.
         keep_versions: Count<1, 10_000> = default r#"25"#;
@@ -108,13 +108,13 @@ section! {
 section! {
     /// An app registration: a program that may log in and call the vaults, as far as policies let it.
     /// `vestal app rotate-secret NAME` makes its client secret and shows it once.
-    AppSettings: serde::Serialize, serde::Deserialize {
+    AppSettings: Serialize {
     }
 }
 
 section! {
     /// What one app may do in one vault. An app without a policy may do nothing.
-    PolicySettings: serde::Serialize, serde::Deserialize {
+    PolicySettings: Serialize {
         /// The app.
         app: AppName = required r#""reader""#;
 
@@ -126,12 +126,12 @@ section! {
 
         /// The secrets that it may do it to. `*` stands for anything. Left out, all secrets of the vault, the
         /// credentials among them.
-        names: Vec<Pattern> = default r#"[]"#;
+        names: Vec<Pattern> = default r#"[]"#, r#"["discord-*-token"]"#;
     }
 }
 
 /// How a vault names its tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Challenge {
     /// As `adfs`, for which no client asks Microsoft.
@@ -166,7 +166,7 @@ pub enum ClientId {
 }
 
 /// The name of an app that the file declares.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct AppName(String);
 
@@ -368,6 +368,3 @@ fn refuse_literal(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) {
             )),
     );
 }
-
-/// The settings of a secret's reference, for the reference page.
-pub(super) const REFERENCE_SETTINGS: &[Setting] = SecretReference::SETTINGS;

@@ -4,12 +4,14 @@
 //! holds are both lists of [`DefinitionView`].
 
 use core::fmt;
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::definition::Source;
+use super::period::Period;
 
 /// The order in which kinds are shown and made: what others refer to comes first.
 const KINDS: [&str; 5] = ["vault", "provider", "token", "app", "policy"];
@@ -130,10 +132,11 @@ impl fmt::Display for Plan {
             }
             writeln!(out)?;
             for FieldChange { field, from, to } in fields {
+                let shown = |value: &Value| shown(kind, field, value);
                 match (from, to) {
-                    (Some(from), Some(to)) => writeln!(out, "    ~ {field}: {from} -> {to}")?,
-                    (None, Some(to)) => writeln!(out, "    + {field}: {to}")?,
-                    (Some(from), None) => writeln!(out, "    - {field}: {from}")?,
+                    (Some(from), Some(to)) => writeln!(out, "    ~ {field}: {} -> {}", shown(from), shown(to))?,
+                    (None, Some(to)) => writeln!(out, "    + {field}: {}", shown(to))?,
+                    (Some(from), None) => writeln!(out, "    - {field}: {}", shown(from))?,
                     (None, None) => {}
                 }
             }
@@ -144,6 +147,14 @@ impl fmt::Display for Plan {
             write!(out, " What is removed is paused and kept for 30 days.")?;
         }
         Ok(())
+    }
+}
+
+/// A field's value; a token's seconds as a person writes them.
+fn shown(kind: &str, field: &str, value: &Value) -> String {
+    match (kind, field, value.as_u64()) {
+        ("token", "promise" | "lifetime", Some(seconds)) => Period::from(Duration::from_secs(seconds)).to_string(),
+        _ => value.to_string(),
     }
 }
 
@@ -219,11 +230,11 @@ mod tests {
             plan.to_string(),
             "~ token contoso/a\n    \
                 - extra.audience: \"a\"\n    \
-                + lifetime: 3600\n    \
-                ~ promise: 600 -> 900\n    \
+                + lifetime: 1h\n    \
+                ~ promise: 10m -> 15m\n    \
                 ~ scope: [\"x\"] -> [\"x\",\"y\"]\n\
              + token contoso/b\n    \
-                + promise: 60\n\
+                + promise: 1m\n\
              - policy p\n\
              - app reader\n\
              1 to add, 1 to change, 2 to remove, 1 unchanged. What is removed is paused and kept for 30 days."

@@ -20,8 +20,8 @@ use super::process::{
 };
 use super::provider::ProviderSettings;
 use super::redact::Redactions;
-use super::setting::{Reading, Section, SectionTable};
-use super::suggest::{listed, nearest};
+use super::setting::{Reading, Section, SectionTable, what_it_is};
+use super::suggest::{listed, nearest, with_article};
 use super::{Config, MAX_FILE_BYTES, SECTIONS, SectionDeclaration};
 
 /// A definition while its file is being read.
@@ -105,10 +105,16 @@ pub(super) fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Confi
     let mut reading = Reading::new(text, base);
     let (root, broken) = DeTable::parse_recoverable(text);
     let mut is_toml = true;
+    let mut table_twice = false;
     for error in &broken {
         let problem = syntax_problem(text, error);
         is_toml &= problem.kind == ProblemKind::DuplicateKey;
-        reading.report(problem);
+        let repeats = !problem.related.is_empty();
+        table_twice |= repeats && problem.label == TABLE_TWICE;
+        // Below a table's second header every key is one too many: the header has been told.
+        if problem.kind != ProblemKind::DuplicateKey || repeats || !table_twice {
+            reading.report(problem);
+        }
     }
     if !is_toml {
         // What could be made out of the rest is guesswork, and so would be what is said about it.
@@ -215,7 +221,7 @@ fn declared<S>(found: Vec<Found<'_, S>>, file: &str, lines: &Lines) -> Vec<Defin
             Some(Definition { name: found.name.to_owned(), source, body: found.body? })
         })
         .collect();
-    definitions.sort_by(|one, other| one.name.cmp(&other.name));
+    definitions.sort_by_cached_key(|definition| (definition.name.to_ascii_lowercase(), definition.name.clone()));
     definitions
 }
 
@@ -299,7 +305,7 @@ fn refuse_unknown_tables(root: &DeTable<'_>, reading: &mut Reading<'_>) {
         };
         let Some(table) = value.get_ref().as_table() else {
             let header = section.header();
-            let message = format!("`{name}` is a table, not {}", what_is_it(value.get_ref()));
+            let message = format!("`{name}` is a table, not {}", what_it_is(value.get_ref()));
             reading.report(
                 Problem::at(ProblemKind::WrongType, key.span(), message)
                     .label(format!("write `{header}`"))
@@ -319,7 +325,10 @@ fn unknown_table(name: &str, span: Range<usize>) -> Problem {
     let problem = Problem::at(ProblemKind::UnknownKey, span, format!("there is no `[{name}]` in a configuration"));
     let owner = SECTIONS.iter().find(|section| section.settings.iter().any(|setting| setting.key == name));
     match (nearest(name, SECTIONS.iter().map(|section| section.name)), owner) {
-        (Some(meant), _) => problem.label(format!("did you mean `{meant}`?")).help(format!("write `{meant}`")),
+        (Some(meant), _) => {
+            let header = SECTIONS.iter().find(|section| section.name == meant).map(SectionDeclaration::header);
+            problem.label(format!("did you mean `{meant}`?")).help(format!("write `{}`", header.unwrap_or_default()))
+        }
         (None, Some(owner)) => problem
             .label(format!("this belongs to `{}`", owner.header()))
             .help(format!("move the line below the line `{}`: a key belongs to the header above it", owner.header())),
@@ -341,26 +350,27 @@ fn unnamed(section: &SectionDeclaration, key: &Spanned<DeString<'_>>) -> Problem
     }
     Problem::at(ProblemKind::WrongType, key.span(), format!("`{setting}` in `[{name}]` is not a table"))
         .label("this should be a table")
-        .help(format!("declare a {name} with a line `[{name}.{setting}]`, its settings on the lines below"))
+        .help(format!("declare {} with a line `[{name}.{setting}]`, its settings on the lines below", with_article(name)))
 }
 
-fn what_is_it(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::Array(_) => "a list",
-        DeValue::String(_) => "a string",
-        _ => "a value",
-    }
-}
+const TABLE_TWICE: &str = "this table has begun before";
 
 /// What the TOML parser found, in our words where they help more.
 fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(0..0);
     if error.message().starts_with("duplicate key") {
         let key = text.get(span.clone()).unwrap_or_default();
-        let problem = Problem::at(ProblemKind::DuplicateKey, span.clone(), format!("`{key}` stands twice"))
-            .help("keep one of them");
+        let is_header = is_header(text, span.start);
+        let (what, help) = match is_header {
+            true => ("table", "put all of its settings below one header"),
+            false => ("setting", "keep one of them"),
+        };
+        let problem =
+            Problem::at(ProblemKind::DuplicateKey, span.clone(), format!("the {what} `{key}` stands twice")).help(help);
         return match first_of(text, &span) {
-            Some(first) => problem.label("the second time").related(first, "the first time"),
+            Some(first) => problem
+                .label(if is_header { TABLE_TWICE } else { "the second time" })
+                .related(first, "the first time"),
             None => problem.label("it has been given before"),
         };
     }
@@ -374,7 +384,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
 fn first_of(text: &str, second: &Range<usize>) -> Option<Range<usize>> {
     let line_start = text[..second.start].rfind('\n').map_or(0, |newline| newline + 1);
     let word = text.get(second.clone())?;
-    let is_header = text[line_start..].trim_start().starts_with('[');
+    let is_header = is_header(text, second.start);
     let own_header = text[line_start..].lines().next().map(without_blanks);
     let mut first = None;
     let mut start = 0;
@@ -394,6 +404,12 @@ fn first_of(text: &str, second: &Range<usize>) -> Option<Range<usize>> {
         start += line.len();
     }
     first
+}
+
+/// Whether the line of this place is a table's header.
+fn is_header(text: &str, offset: usize) -> bool {
+    let line_start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+    text[line_start..].trim_start().starts_with('[')
 }
 
 /// A line without blanks and comment, to be compared.

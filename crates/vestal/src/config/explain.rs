@@ -158,7 +158,7 @@ fn explain_token(token: &Definition<TokenSettings>, provider: &Provider) -> Toke
         renewal_words: match (known, window) {
             (KnownLifetime::Never, _) => "never; once a day it is seen whether the credential still works".to_owned(),
             (_, Some((earliest, latest))) => {
-                format!("between {} and {} after it was obtained", rounded(earliest), rounded(latest))
+                format!("between {} and {} after it was obtained", about(earliest), about(latest))
             }
             (_, None) => "about half-way through the lifetime that the first answer tells".to_owned(),
         },
@@ -200,7 +200,8 @@ fn lifetime_words(known: KnownLifetime, provider: &Provider) -> String {
 fn promise_words(promise: Option<Period>, known: KnownLifetime, provider: &Provider) -> String {
     let largest = known.length().map(|life| {
         let largest = largest_promise(life, pacing(provider));
-        Period::from(provider.renewal.longest_promise.map_or(largest, |longest| longest.min(largest)))
+        let largest = provider.renewal.longest_promise.map_or(largest, |longest| longest.min(largest));
+        Period::from(largest).in_round_numbers()
     });
     match (promise, largest) {
         (Some(promise), Some(largest)) => format!("{promise} left is promised, and holds; {largest} would at most"),
@@ -222,14 +223,12 @@ fn renewal_window(life: Duration, promise: Duration, provider: &Provider) -> (Du
     draws.fold((Duration::MAX, Duration::ZERO), |(least, most), draw| (least.min(draw), most.max(draw)))
 }
 
-/// A length of time in its two largest units: nobody needs the seconds of a week.
-fn rounded(length: Duration) -> Period {
-    let unit = match length.as_secs() {
-        86_400.. => 3_600,
-        3_600.. => 60,
-        _ => 1,
-    };
-    Period::from(Duration::from_secs((length.as_secs() + unit / 2) / unit * unit))
+/// A length of time to the nearest fiftieth or so: renewals are spread at random anyway.
+fn about(length: Duration) -> Period {
+    const UNITS: [u64; 8] = [21_600, 3_600, 1_800, 600, 300, 60, 10, 1];
+    let seconds = length.as_secs_f64().round() as u64;
+    let unit = UNITS.into_iter().find(|unit| *unit <= seconds / 40).unwrap_or(1);
+    Period::from(Duration::from_secs((seconds + unit / 2) / unit * unit))
 }
 
 fn what_it_may(config: &Config, app: &str) -> Vec<String> {
@@ -262,13 +261,16 @@ impl fmt::Display for Explanation {
         }
         writeln!(out, "  keeps its data in {}", self.data)?;
         if self.alerts.is_empty() {
-            writeln!(out, "  tells nobody when a token is in danger: there is no [alert]")?;
+            writeln!(out, "  tells nobody when a token is in danger: [alert] has no `webhook` and no `command`")?;
         }
         for way in &self.alerts {
             writeln!(out, "  has alerts {way}")?;
         }
         for vault in &self.vaults {
             writeln!(out, "\nvault {}\n  {}", vault.name, vault.url)?;
+        }
+        if self.tokens.is_empty() {
+            writeln!(out, "\nno token: nothing in it is to be renewed")?;
         }
         for token in &self.tokens {
             writeln!(out, "\ntoken {} in {}", token.secret, token.vault)?;

@@ -17,6 +17,17 @@ impl Period {
         self.0
     }
 
+    /// The period in its two largest units, rounded down: nobody needs the seconds of a week.
+    #[must_use]
+    pub fn in_round_numbers(self) -> Self {
+        let unit = match self.0 {
+            86_400.. => 3_600,
+            3_600.. => 60,
+            _ => 1,
+        };
+        Self(self.0 / unit * unit)
+    }
+
     /// The period for the standard library.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0)

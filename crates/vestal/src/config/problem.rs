@@ -51,6 +51,25 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Every kind.
+    pub const ALL: [Self; 15] = [
+        Self::UnreadableFile,
+        Self::Syntax,
+        Self::DuplicateKey,
+        Self::UnknownKey,
+        Self::MissingKey,
+        Self::WrongType,
+        Self::BadValue,
+        Self::BadName,
+        Self::UnknownReference,
+        Self::SecretManagedTwice,
+        Self::SecretInFile,
+        Self::PromiseTooLong,
+        Self::MissingFile,
+        Self::MissingSecret,
+        Self::Contradiction,
+    ];
+
     /// The kind as a word, such as `unknown-key`.
     pub fn word(self) -> &'static str {
         match self {
@@ -144,7 +163,7 @@ pub struct ConfigErrors {
     file: String,
     /// The file's text with every secret in it masked, byte for byte of the same length.
     text: String,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
     left_out: usize,
 }
 

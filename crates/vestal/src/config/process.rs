@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::definition::SecretReference;
 use super::place::{Domain, HttpsOrigin, WebhookUrl};
 use super::problem::{Problem, ProblemKind};
-use super::setting::{Reading, Schema, SectionTable, Shape, Value, section};
+use super::setting::{Reading, Schema, Shape, Value, section};
 use super::value::{ExistingFile, Text, read_text};
 use crate::connector::Allowed;
 
@@ -84,10 +84,10 @@ section! {
     /// here, so that nobody who may declare a token can make Vestal talk to your internal network.
     OutboundSettings {
         /// Networks, addresses, and hosts with their port that may be called besides public addresses.
-        allow: Vec<Allowed> = default r#"[]"#;
+        allow: Vec<Allowed> = default r#"[]"#, r#"["10.1.0.0/16", "sso.corp.example:443"]"#;
 
         /// Certificate authorities, as PEM files, that are trusted besides the system's: that of your own company, say.
-        ca: Vec<ExistingFile> = default r#"[]"#;
+        ca: Vec<ExistingFile> = default r#"[]"#, r#"["corp-ca.pem"]"#;
     }
 }
 

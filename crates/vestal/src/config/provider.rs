@@ -44,25 +44,25 @@ section! {
         scope_required: bool = optional r#"false"#;
 
         /// Parameters that every token request carries. An empty value takes out one from below.
-        parameters: Parameters = default r#"{}"#;
+        parameters: Parameters = default r#"{}"#, r#"{ resource = "https://api.example.com" }"#;
 
         /// Headers that every token request carries. An empty value takes out one from below. Never a secret.
-        headers: Parameters = default r#"{}"#;
+        headers: Parameters = default r#"{}"#, r#"{ Accept-Language = "en" }"#;
 
         /// How the API's answer is read.
-        answer: AnswerSettings = default r#"{}"#;
+        answer: AnswerSettings = default r#"{}"#, r#"{ token = "data.token" }"#;
 
         /// How the token's lifetime is found.
-        lifetime: LifetimeSettings = default r#"{}"#;
+        lifetime: LifetimeSettings = default r#"{}"#, r#"{ documented = "1h" }"#;
 
         /// What errors of the API's own mean. The first rule that fits decides; these come before those from below.
-        errors: Vec<ErrorRuleSettings> = default r#"[]"#;
+        errors: Vec<ErrorRuleSettings> = default r#"[]"#, r#"[{ status = 403, error = "rate_limited", class = "throttled" }]"#;
 
         /// What renewals should know of the API.
-        renewal: RenewalSettings = default r#"{}"#;
+        renewal: RenewalSettings = default r#"{}"#, r#"{ kills_previous = true }"#;
 
         /// Where these facts come from.
-        documentation: DocumentationSettings = default r#"{}"#;
+        documentation: DocumentationSettings = default r#"{}"#, r#"{ url = "https://api.example.com/docs/auth" }"#;
     }
 }
 
@@ -241,18 +241,18 @@ impl Value for ProviderName {
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let name: Text = read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
-        let known: Vec<&str> =
-            oauth::preset_names().chain(reading.names.providers.keys().map(String::as_str)).collect();
-        if known.contains(&name.as_str()) {
+        let own: Vec<String> = reading.names.providers.keys().cloned().collect();
+        let known = || oauth::preset_names().map(|name| -> &str { name }).chain(own.iter().map(String::as_str));
+        if known().any(|known| known == name.as_str()) {
             return Some(Self(name.0));
         }
         let message = format!("there is no provider `{}`", name.as_str());
         let problem = Problem::at(ProblemKind::UnknownReference, value.span(), message);
-        let problem = match nearest(name.as_str(), known.iter().copied()) {
+        let problem = match nearest(name.as_str(), known()) {
             Some(meant) => problem.label(format!("did you mean `{meant}`?")).help(format!("write \"{meant}\"")),
             None => problem.label("neither a preset nor declared").help(format!(
                 "write one of {}, or describe the API:\n    [provider.{}]\n    token_url = \"https://…\"",
-                listed(known.iter().copied()),
+                listed(known()),
                 name.as_str().to_ascii_lowercase()
             )),
         };

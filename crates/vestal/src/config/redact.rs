@@ -44,6 +44,14 @@ impl Redactions {
                 found.mask_value(text, offset);
             }
         }
+        // A user and password in a URL, under whatever key.
+        for (scheme, _) in text.match_indices("://") {
+            let host = scheme + "://".len();
+            let end = text[host..].find(|c: char| c.is_whitespace() || "/?#\"'".contains(c)).map_or(text.len(), |at| host + at);
+            if let Some(at) = text[host..end].rfind('@') {
+                found.mask(host..host + at);
+            }
+        }
         found
     }
 
@@ -144,6 +152,12 @@ mod tests {
         assert_eq!(shown("private_key = \"\"\"\nab\ncd\"\"\"\nx = 1"), "private_key = \"\"\"\n**\n**\"\"\"\nx = 1");
         assert_eq!(shown("client_secret = \"ab\nx = 1"), "client_secret = \"**\nx = 1");
         assert_eq!(shown("client_secret = \"a\\\"b\" "), "client_secret = \"****\" ");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_masked() {
+        assert_eq!(shown("token_url = \"https://u:p@ss@a.example/t@x\""), "token_url = \"https://******@a.example/t@x\"");
+        assert_eq!(shown("# see https://a.example, and ask ops@example.com"), "# see https://a.example, and ask ops@example.com");
     }
 
     #[test]

@@ -44,11 +44,12 @@ fn settings(page: &mut String, path: &str, list: &[Setting]) {
         let presence = match presence {
             Presence::Required(example) => format!("required, such as `{example}`"),
             Presence::Optional(example) => format!("optional, such as `{example}`"),
-            Presence::Default(default) => format!("default `{default}`"),
+            Presence::Default(default, example) if default == example => format!("default `{default}`"),
+            Presence::Default(default, example) => format!("default `{default}`, for example `{example}`"),
         };
         let noun = capitalised(shape.noun);
         let _ = write!(page, "\n### `{path}.{key}`\n\n{noun}; {presence}.\n\n{}\n", paragraph(what));
-        if let Schema::OneOf(words) | Schema::List(Schema::OneOf(words)) = shape.schema {
+        if let Some(words) = words(&shape.schema) {
             let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
             let _ = write!(page, "\nOne of {}.\n", words.join(", "));
         }
@@ -57,15 +58,24 @@ fn settings(page: &mut String, path: &str, list: &[Setting]) {
             for Setting { key, shape, presence, what } in inner {
                 let presence = match presence {
                     Presence::Required(example) => format!("required, such as `{example}`"),
-                    Presence::Optional(example) | Presence::Default(example) => format!("such as `{example}`"),
+                    Presence::Optional(example) | Presence::Default(_, example) => format!("such as `{example}`"),
                 };
                 let _ = writeln!(page, "- `{key}`: {}; {presence}. {}", shape.noun, paragraph(what));
-                if let Schema::OneOf(words) = shape.schema {
+                if let Some(words) = words(&shape.schema) {
                     let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
                     let _ = writeln!(page, "  One of {}.", words.join(", "));
                 }
             }
         }
+    }
+}
+
+/// The words that a value, or each entry of a list, is one of.
+fn words(schema: &Schema) -> Option<&'static [&'static str]> {
+    match schema {
+        Schema::OneOf(words) => Some(words),
+        Schema::List(inner) => words(inner),
+        _ => None,
     }
 }
 
@@ -112,7 +122,7 @@ fn table_schema(settings: &[Setting]) -> Value {
         .map(|setting| {
             let mut schema = value_schema(&setting.shape.schema);
             schema["description"] = json!(paragraph(setting.what));
-            if let Presence::Default(text) = setting.presence {
+            if let Presence::Default(text, _) = setting.presence {
                 schema["default"] = json_of(text);
             }
             (setting.key.to_owned(), schema)

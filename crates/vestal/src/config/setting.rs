@@ -57,15 +57,15 @@ pub enum Presence {
     Required(&'static str),
     /// It may be left out; with an example.
     Optional(&'static str),
-    /// It may be left out, which means this value.
-    Default(&'static str),
+    /// It may be left out, which means the first; with an example, which may be the same.
+    Default(&'static str, &'static str),
 }
 
 impl Presence {
-    /// A value to show: the example, or the default.
+    /// A value to show.
     pub fn example(self) -> &'static str {
         match self {
-            Self::Required(text) | Self::Optional(text) | Self::Default(text) => text,
+            Self::Required(example) | Self::Optional(example) | Self::Default(_, example) => example,
         }
     }
 }
@@ -100,13 +100,13 @@ pub(super) trait Section: Sized {
     const SETTINGS: &'static [Setting];
 
     /// Reads the settings. `None` where one of them is wrong.
-    fn read(table: &SectionTable<'_>, reading: &mut Reading<'_>) -> Option<Self>;
+    fn read_settings(table: &SectionTable<'_>, reading: &mut Reading<'_>) -> Option<Self>;
 }
 
 /// Declares a table of settings: a struct, and how it is read and documented.
 macro_rules! section {
     ($(#[doc = $about:literal])+ $name:ident $(: $($derive:ident),+)? {
-        $($(#[doc = $what:literal])+ $key:ident: $kind:ty = $presence:ident $text:literal;)*
+        $($(#[doc = $what:literal])+ $key:ident: $kind:ty = $presence:ident $text:literal $(, $example:literal)?;)*
     }) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq $($(, $derive)+)?)]
@@ -119,16 +119,15 @@ macro_rules! section {
             const SETTINGS: &'static [$crate::config::setting::Setting] = &[$($crate::config::setting::Setting {
                 key: stringify!($key),
                 shape: <$kind as $crate::config::setting::Value>::SHAPE,
-                presence: section!(@presence $presence $text),
+                presence: section!(@presence $presence $text $(, $example)?),
                 what: concat!($($what, "\n"),+),
             }),*];
 
-            fn read(
-                #[allow(unused_variables, reason = "a table without settings reads nothing")]
+            fn read_settings(
                 table: &$crate::config::setting::SectionTable<'_>,
-                #[allow(unused_variables, reason = "a table without settings reads nothing")]
                 reading: &mut $crate::config::setting::Reading<'_>,
             ) -> Option<Self> {
+                let _ = (table, &*reading); // Of a table without settings nothing is read.
                 $(let $key = section!(@read $presence table reading $key $kind);)*
                 Some(Self { $($key: $key?,)* })
             }
@@ -138,7 +137,10 @@ macro_rules! section {
     (@type $presence:ident $kind:ty) => { $kind };
     (@presence required $text:literal) => { $crate::config::setting::Presence::Required($text) };
     (@presence optional $text:literal) => { $crate::config::setting::Presence::Optional($text) };
-    (@presence default $text:literal) => { $crate::config::setting::Presence::Default($text) };
+    (@presence default $text:literal) => { $crate::config::setting::Presence::Default($text, $text) };
+    (@presence default $text:literal, $example:literal) => {
+        $crate::config::setting::Presence::Default($text, $example)
+    };
     (@read optional $table:ident $reading:ident $key:ident $kind:ty) => {
         $table.optional::<$kind>(stringify!($key), $reading)
     };
@@ -193,8 +195,7 @@ impl<'a> Reading<'a> {
 
     /// What is being read, for the beginning of a sentence: `` `scope` `` or `` an entry of `scope` ``.
     pub(super) fn subject(&self) -> String {
-        let key = self.setting.map_or("", |setting| setting.key);
-        if self.in_list { format!("an entry of `{key}`") } else { format!("`{key}`") }
+        if self.in_list { format!("an entry of `{}`", self.key()) } else { format!("`{}`", self.key()) }
     }
 
     /// Does something with the entries of the setting that is being read.
@@ -210,9 +211,14 @@ impl<'a> Reading<'a> {
         self.setting.map_or_else(String::new, example_line)
     }
 
+    /// The key of the setting that is being read.
+    pub(super) fn key(&self) -> &'static str {
+        self.setting.map_or("", |setting| setting.key)
+    }
+
     /// Notes that a value is of the wrong type.
     pub(super) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, noun: &str) {
-        let found = with_article(value.get_ref().type_str());
+        let found = what_it_is(value.get_ref());
         let message = format!("{} is {noun}, not {found}", self.subject());
         let help = format!("write it like this: {}", self.example());
         self.report(Problem::at(ProblemKind::WrongType, value.span(), message).label(format!("this is {found}")).help(help));
@@ -254,7 +260,7 @@ impl<'a> SectionTable<'a> {
         let outer = core::mem::replace(&mut reading.path, section.path.clone());
         let known = section.refuse_unknown_keys(reading);
         // Both at once: what can be read is read even if there was something unknown beside it.
-        let read = S::read(&section, reading);
+        let read = S::read_settings(&section, reading);
         reading.path = outer;
         read.filter(|_| known)
     }
@@ -269,13 +275,8 @@ impl<'a> SectionTable<'a> {
             reading.wrong_type(value, noun);
             return None;
         };
-        let path = format!("{}.{}", reading.path, reading.setting.map_or("", |setting| setting.key));
+        let path = format!("{}.{}", reading.path, reading.key());
         Self::read(path, value.span(), table, reading)
-    }
-
-    /// Where the setting's value stands, or the table's header where it was left out.
-    pub(super) fn span(&self, key: &str) -> Range<usize> {
-        self.table.get(key).map_or_else(|| self.header.clone(), Spanned::span)
     }
 
     /// A setting that may be left out.
@@ -292,7 +293,7 @@ impl<'a> SectionTable<'a> {
             return self.read_value(key, value, reading);
         }
         let setting = self.setting(key);
-        if let Presence::Default(text) = setting.presence {
+        if let Presence::Default(text, _) = setting.presence {
             let default = DeValue::parse(text).expect("a test reads every default");
             return self.read_value(key, &default, reading);
         }
@@ -303,11 +304,12 @@ impl<'a> SectionTable<'a> {
     /// Notes that a setting is missing.
     pub(super) fn missing(&self, setting: &'static Setting, reading: &mut Reading<'_>) {
         let message = format!("`[{}]` has no `{}`", self.path, setting.key);
-        let what = setting.what.trim().split_inclusive('.').next().unwrap_or_default().replace("\n ", " ");
+        let what = setting.what.split_whitespace().collect::<Vec<_>>().join(" ");
+        let first_sentence = what.split_once(". ").map_or_else(|| what.clone(), |(first, _)| format!("{first}."));
         reading.report(
             Problem::at(ProblemKind::MissingKey, self.header.clone(), message)
                 .label(format!("`{}` is missing here", setting.key))
-                .help(format!("add a line such as {}\n{what}", example_line(setting))),
+                .help(format!("add a line such as {}\n{first_sentence}", example_line(setting))),
         );
     }
 
@@ -322,9 +324,9 @@ impl<'a> SectionTable<'a> {
         value: &Spanned<DeValue<'_>>,
         reading: &mut Reading<'_>,
     ) -> Option<V> {
-        let outer = reading.setting.replace(self.setting(key));
+        let outer = (reading.setting.replace(self.setting(key)), core::mem::take(&mut reading.in_list));
         let read = V::read(value, reading);
-        reading.setting = outer;
+        (reading.setting, reading.in_list) = outer;
         read
     }
 
@@ -367,8 +369,15 @@ pub(super) fn example_line(setting: &Setting) -> String {
     format!("`{} = {}`", setting.key, setting.presence.example())
 }
 
-/// The word with `a` or `an`.
-fn with_article(word: &str) -> String {
-    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {word}")
+/// What a value is, in the words of the nouns.
+pub(super) fn what_it_is(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "`true` or `false`",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }

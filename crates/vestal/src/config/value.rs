@@ -33,7 +33,6 @@ macro_rules! text_value {
         }
     )+};
 }
-pub(super) use text_value;
 
 /// A value that is one of a few words.
 macro_rules! word_value {
@@ -57,7 +56,6 @@ macro_rules! word_value {
 pub(super) use word_value;
 
 text_value! {
-    SocketAddr: "an address with a port", "a list of addresses", BadValue, "";
     Domain: "a domain", "a list of domains", BadValue, "";
     HttpsOrigin: "an https address", "a list of https addresses", BadValue, "^https://";
     Period: "a duration", "a list of durations", BadValue, "";
@@ -77,6 +75,26 @@ word_value!(Permission: "a permission", "a list of permissions", [
     "restore" => Permission::Restore,
     "purge" => Permission::Purge,
 ]);
+
+impl Value for SocketAddr {
+    const SHAPE: Shape = Shape { noun: "an address with a port", list: "a list of addresses", schema: Schema::Text("") };
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            reading.wrong_type(value, Self::SHAPE.noun);
+            return None;
+        };
+        let read = text.parse().ok();
+        if read.is_none() {
+            let why = match text.split_once(':') {
+                Some(("localhost", _)) => "an address in numbers is wanted: `127.0.0.1` is this machine",
+                _ => "an IP address, a colon and a port are wanted",
+            };
+            reading.bad_value(ProblemKind::BadValue, value.span(), Self::SHAPE.noun, why);
+        }
+        read
+    }
+}
 
 /// A text of one line, with something in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,7 +198,7 @@ impl<const LEAST: u32, const MOST: u32> Count<LEAST, MOST> {
 
 impl<const LEAST: u32, const MOST: u32> Value for Count<LEAST, MOST> {
     const SHAPE: Shape =
-        Shape { noun: "a number", list: "a list of numbers", schema: Schema::Integer(LEAST as i64, MOST as i64) };
+        Shape { noun: "a whole number", list: "a list of numbers", schema: Schema::Integer(LEAST as i64, MOST as i64) };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let Some(integer) = value.get_ref().as_integer() else {
@@ -190,7 +208,7 @@ impl<const LEAST: u32, const MOST: u32> Value for Count<LEAST, MOST> {
         let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
         let read = number.filter(|number| (LEAST..=MOST).contains(number));
         if read.is_none() {
-            let noun = format!("a number from {LEAST} to {MOST}");
+            let noun = format!("a whole number from {LEAST} to {MOST}");
             reading.bad_value(ProblemKind::BadValue, value.span(), &noun, "out of range");
         }
         read.map(Self)

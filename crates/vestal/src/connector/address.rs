@@ -76,12 +76,12 @@ const CLOUD_METADATA: [IpAddr; 9] = [
 ];
 
 /// The address itself: an IPv4-mapped one (`::ffff:a.b.c.d`) is the IPv4 address that a socket connects to.
-pub fn unmapped(address: IpAddr) -> IpAddr {
+pub(super) fn unmapped(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
 /// The IPv4 address that a translator or tunnel would finally talk to, where the address names one.
-pub fn translated_inner(address: IpAddr) -> Option<Ipv4Addr> {
+pub(super) fn translated_inner(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(address) = unmapped(address) else { return None };
     let [a, b, c, d, e, f, g, h] = address.segments();
     let pair = |high: u16, low: u16| {

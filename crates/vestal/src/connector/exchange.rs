@@ -87,9 +87,12 @@ pub(super) async fn exchange(
 
     let answer = match timeout_at(end, sender.try_send_request(request)).await {
         Ok(Ok(answer)) => answer,
-        // The library hands the request back only where it never began to write it.
-        Ok(Err(mut error)) if error.take_message().is_some() => return Err(not_sent(NotSent::ClosedEarly)),
-        Ok(Err(error)) => return Err(unknown(what_happened(&error.into_error()))),
+        Ok(Err(mut error)) => {
+            // The library hands the request back only where it never began to write it.
+            let never_written = error.take_message().is_some();
+            let error = error.into_error();
+            return Err(if never_written { not_sent(NotSent::ClosedEarly) } else { unknown(what_happened(&error)) });
+        }
         Err(_) => return Err(unknown(Unknown::DeadlinePassed(deadline))),
     };
     let status = answer.status().as_u16();

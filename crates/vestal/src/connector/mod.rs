@@ -15,6 +15,8 @@ mod dial;
 mod error;
 mod exchange;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use address::{AddressClass, classify};
 pub use error::{NotSent, SendError, Stage, Unknown};

@@ -1,7 +1,7 @@
 //! The control socket: the listener for processes of this machine, run by the same user.
 
 use super::connection::{self, Protocol};
-use super::{BindError, Limits, Peer, accept_all};
+use super::{Accept, BindError, Limits, Peer, accept_all};
 use bytes::Bytes;
 use http::{Request, Response};
 use rustix::process::geteuid;
@@ -69,11 +69,6 @@ impl ControlListener {
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
         let us = geteuid().as_raw();
-        let accept = async || {
-            let (stream, _) = self.socket.accept().await?;
-            let user = stream.peer_cred()?.uid();
-            Ok((stream, user))
-        };
         let handle = |(stream, user): (UnixStream, u32), stop: watch::Receiver<bool>| {
             let service = service.clone();
             async move {
@@ -85,8 +80,19 @@ impl ControlListener {
                 connection::serve(stream, Protocol::Http1, peer, limits, service, stop).await;
             }
         };
-        accept_all(accept, handle, &self.path.display(), limits, stop).await;
+        let place = self.path.display().to_string();
+        accept_all(&self, handle, &place, limits, stop).await;
         // Left behind it would do no harm: the next start takes it away.
         drop(fs::remove_file(&self.path));
+    }
+}
+
+impl Accept for ControlListener {
+    type Connection = (UnixStream, u32);
+
+    async fn accept(&self) -> io::Result<Self::Connection> {
+        let (stream, _) = self.socket.accept().await?;
+        let user = stream.peer_cred()?.uid();
+        Ok((stream, user))
     }
 }

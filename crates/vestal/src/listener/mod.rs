@@ -173,12 +173,6 @@ impl Listener {
             Transport::Plain => None,
             Transport::Tls(config) => Some(TlsAcceptor::from(config)),
         };
-        let accept = async || {
-            let (stream, address) = self.socket.accept().await?;
-            // An answer is written whole: waiting for more to send with it only delays it.
-            stream.set_nodelay(true)?;
-            Ok((stream, address))
-        };
         let handle = |(stream, address): (TcpStream, SocketAddr), stop: watch::Receiver<bool>| {
             let (acceptor, service) = (acceptor.clone(), service.clone());
             async move {
@@ -199,19 +193,39 @@ impl Listener {
                 }
             }
         };
-        accept_all(accept, handle, &self.address, limits, stop).await;
+        let place = self.address.to_string();
+        accept_all(&self, handle, &place, limits, stop).await;
     }
 }
 
+impl Accept for Listener {
+    type Connection = (TcpStream, SocketAddr);
+
+    async fn accept(&self) -> io::Result<Self::Connection> {
+        let (stream, address) = self.socket.accept().await?;
+        // An answer is written whole: waiting for more to send with it only delays it.
+        stream.set_nodelay(true)?;
+        Ok((stream, address))
+    }
+}
+
+/// What connections come from.
+trait Accept {
+    type Connection;
+
+    /// Waits for the next connection. Nothing is lost where the future is dropped before it completes.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Connection>> + Send;
+}
+
 /// Accepts connections, within the limit, until `stop`; then drains them.
-async fn accept_all<A, C, F>(
-    accept: A,
-    handle: impl Fn(C, watch::Receiver<bool>) -> F,
-    place: &(dyn fmt::Display + Sync),
+async fn accept_all<A, F>(
+    socket: &A,
+    handle: impl Fn(A::Connection, watch::Receiver<bool>) -> F,
+    place: &str,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) where
-    A: AsyncFn() -> io::Result<C>,
+    A: Accept,
     F: Future<Output = ()> + Send + 'static,
 {
     let room = Arc::new(Semaphore::new(limits.connections));
@@ -221,7 +235,7 @@ async fn accept_all<A, C, F>(
     loop {
         let next = async {
             let permit = room.clone().acquire_owned().await;
-            (permit, accept().await)
+            (permit, socket.accept().await)
         };
         tokio::select! {
             biased;
@@ -245,8 +259,7 @@ async fn accept_all<A, C, F>(
             },
         }
     }
-    // An error would only say that no connection is left.
-    drop(stop_connections.send(true));
+    stop_connections.send_replace(true);
     let drained = async {
         while let Some(ended) = connections.join_next().await {
             report(ended);

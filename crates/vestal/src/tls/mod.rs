@@ -10,7 +10,7 @@ mod server_certificate;
 
 pub use bundle::write_ca_bundle;
 pub use local_authority::{LocalAuthority, LocalNames};
-pub use server_certificate::{CertificateSource, Change, ServerCertificate};
+pub use server_certificate::{CertificateSource, Change, LOOKED_AT_EVERY, ServerCertificate};
 
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;

@@ -28,7 +28,7 @@ pub(super) fn private_folder(path: &Path) -> Result<(), TlsError> {
 pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, TlsError> {
     let reading = |error: io::Error| TlsError::io(path, "reading it", &error);
     let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).expect("open flags are small numbers");
-    let mut file = match OpenOptions::new().read(true).custom_flags(nofollow).open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(nofollow).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(reading(error)),
@@ -38,7 +38,7 @@ pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Tl
     // Room for the whole file at once: growing would leave copies behind.
     let room = usize::try_from(metadata.len().min(LARGEST_FILE)).expect("a megabyte fits") + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.by_ref().take(LARGEST_FILE).read_to_end(&mut bytes).map_err(reading)?;
+    file.take(LARGEST_FILE).read_to_end(&mut bytes).map_err(reading)?;
     Ok(Some(bytes))
 }
 

@@ -5,40 +5,36 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 /// How long anything may take that a test waits for. No test is about time: this only ends those that would hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A test's own folder, removed at its end. Its path is short, as a Unix socket's must be.
-pub(crate) struct Folder(PathBuf);
+/// A test's own folder, removed at its end unless the test fails. Its path is short, as a Unix socket's must be.
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("vestal-test-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).expect("a temporary folder can be made");
-        Self(path)
+        Self(TempDir::with_prefix("vestal-").expect("a temporary folder can be made"))
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     /// Where `vestal dev` keeps its data.
     pub(crate) fn data(&self) -> PathBuf {
-        self.0.join("data")
+        self.path().join("data")
     }
 
     /// Writes a file into the folder.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.path().join(name);
         fs::write(&path, text).expect("a file can be written into a temporary folder");
         path
     }
@@ -47,9 +43,8 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("the folder of the failed test is kept: {}", self.0.display());
-        } else {
-            let _ = fs::remove_dir_all(&self.0);
+            self.0.disable_cleanup(true);
+            eprintln!("the folder of the failed test is kept: {}", self.path().display());
         }
     }
 }
@@ -62,10 +57,7 @@ pub(crate) fn vestal(folder: &Folder) -> Command {
 /// Any program, in the same bare environment.
 pub(crate) fn clean(program: impl AsRef<std::ffi::OsStr>, folder: &Folder) -> Command {
     let mut command = Command::new(program);
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", folder.path());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder.path());
     command
 }
 
@@ -100,11 +92,7 @@ pub(crate) fn admin(folder: &Folder, arguments: &[&str], input: &str) -> String 
 /// The same command with another one in front of it, such as `sh -c '…; exec "$@"' sh`.
 pub(crate) fn behind(front: &[&str], command: &Command) -> Command {
     let mut whole = Command::new(front[0]);
-    whole
-        .args(&front[1..])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env_clear();
+    whole.args(&front[1..]).arg(command.get_program()).args(command.get_args()).env_clear();
     whole.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     whole
 }
@@ -119,10 +107,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         // Its standard input stays open and silent: some programs end with it.
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = Output::of(child.stdout.take().expect("its stdout is piped"));
         let stderr = Output::of(child.stderr.take().expect("its stderr is piped"));
@@ -136,11 +121,7 @@ impl Running {
     /// The first line on its standard output that is wanted, waited for.
     pub(crate) fn line(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.stdout.wait(wanted).unwrap_or_else(|| {
-            panic!(
-                "the line never came.\nstdout:\n{}\nstderr:\n{}",
-                self.stdout.text(),
-                self.stderr.text()
-            )
+            panic!("the line never came.\nstdout:\n{}\nstderr:\n{}", self.stdout.text(), self.stderr.text())
         })
     }
 
@@ -167,11 +148,7 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        panic!(
-            "it did not end.\nstdout:\n{}\nstderr:\n{}",
-            self.stdout.text(),
-            self.stderr.text()
-        );
+        panic!("it did not end.\nstdout:\n{}\nstderr:\n{}", self.stdout.text(), self.stderr.text());
     }
 
     fn end_now(&mut self) {
@@ -186,11 +163,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.end_now();
         if thread::panicking() {
-            eprintln!(
-                "--- its stdout\n{}\n--- its stderr\n{}",
-                self.stdout.text(),
-                self.stderr.text()
-            );
+            eprintln!("--- its stdout\n{}\n--- its stderr\n{}", self.stdout.text(), self.stderr.text());
         }
     }
 }
@@ -232,16 +205,8 @@ impl Dev {
 /// What a shell has after it has sourced the file, and had not before.
 fn sourced(file: &Path, folder: &Folder) -> BTreeMap<String, String> {
     let read = |script: &str| -> BTreeMap<String, String> {
-        let output = clean("sh", folder)
-            .args(["-c", script, "sh"])
-            .arg(file)
-            .output()
-            .expect("there is a shell");
-        assert!(
-            output.status.success(),
-            "dev.env can't be sourced: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = clean("sh", folder).args(["-c", script, "sh"]).arg(file).output().expect("there is a shell");
+        assert!(output.status.success(), "dev.env can't be sourced: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("dev.env is UTF-8");
         let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -288,9 +253,7 @@ impl Output {
         let (collected, changed) = &*self.0;
         let none = |collected: &mut Collected| !collected.ended && !collected.lines.iter().any(|line| wanted(line));
         let guard = collected.lock().expect("no reader of an output panics");
-        let (guard, _) = changed
-            .wait_timeout_while(guard, PATIENCE, none)
-            .expect("no reader of an output panics");
+        let (guard, _) = changed.wait_timeout_while(guard, PATIENCE, none).expect("no reader of an output panics");
         guard.lines.iter().find(|line| wanted(line)).cloned()
     }
 

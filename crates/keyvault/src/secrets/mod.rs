@@ -1,0 +1,230 @@
+//! What a vault does with a request: who asks, may he, and then what he asks for.
+//!
+//! The order is Azure's: token, permission, name, version of the API, body. A client's first request carries neither
+//! token nor body, so nothing of a request is looked at before its token.
+
+mod get;
+mod list;
+mod page;
+mod parameters;
+mod set;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use store::{AuditEntry, AuditOutcome, RecordError, Store};
+use vault::{Decision, SecretName, VersionId, decide};
+
+use crate::ask::{Ask, bearer};
+use crate::bundle::Wording;
+use crate::directory::{Challenge, Directory, Registered, Vault};
+use crate::error::Refusal;
+use crate::operation::{Operation, Route};
+use crate::query::Query;
+use crate::service::KeyVault;
+use crate::token;
+use crate::version::ApiVersion;
+
+/// A request whose sender is known.
+struct Call<'r> {
+    ask: &'r Ask<'r>,
+    /// The Host as the client wrote it.
+    host: &'r str,
+    vault: &'r Vault,
+    directory: &'r Directory,
+    caller: &'r Registered,
+    operation: Operation,
+}
+
+/// The same, with what it is about, once that is checked.
+struct Checked<'r> {
+    call: &'r Call<'r>,
+    api: ApiVersion,
+    query: Query<'r>,
+    /// The version in the path.
+    version: Option<&'r str>,
+}
+
+impl<S: Store> KeyVault<S> {
+    /// Answers a request to a vault.
+    pub(crate) async fn answer_as_vault(
+        &self,
+        ask: &Ask<'_>,
+        host: &str,
+        vault: &Vault,
+        directory: &Directory,
+    ) -> Response<Bytes> {
+        let caller = match self.caller(ask, vault, directory) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let mut answer = self.refused(ask, &refusal);
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, self.challenge(host, vault, directory));
+                return answer;
+            }
+        };
+        let route = match Route::parse(&ask.real_method(), ask.uri.path()) {
+            Ok(route) => route,
+            Err(refusal) => {
+                let mut answer = self.refused(ask, &refusal);
+                if let Refusal::Method(allowed) = &refusal {
+                    let allowed = HeaderValue::from_str(allowed).expect("methods are plain words");
+                    answer.headers_mut().insert(header::ALLOW, allowed);
+                }
+                return answer;
+            }
+        };
+        let call = Call { ask, host, vault, directory, caller, operation: route.operation };
+        let result = self.perform(&call, &route).await;
+        let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| AuditOutcome::Allowed);
+        self.counters.count(call.operation, outcome);
+        // A change that was made stands in the audit already.
+        let changed = matches!(call.operation, Operation::SecretSet | Operation::SecretUpdate);
+        if !(changed && result.is_ok()) {
+            let version = route.version.as_deref().and_then(|version| VersionId::parse(version).ok());
+            self.audit.read(&call.entry(&route.name, version, outcome));
+        }
+        match result {
+            Ok(body) => self.vault_answer(ask, StatusCode::OK, body),
+            Err(refusal) => self.refused(ask, &refusal),
+        }
+    }
+
+    /// The app that asks.
+    fn caller<'d>(&self, ask: &Ask<'_>, vault: &Vault, directory: &'d Directory) -> Result<&'d Registered, Refusal> {
+        let token = bearer(ask.headers).ok_or(Refusal::TokenMissing)?;
+        let now = ask.now.unix_seconds();
+        let identity = self.verified.verify(token, directory, &self.sites, now)?;
+        let registered = identity.registered(directory, now);
+        if registered.is_err() {
+            // A token of ours that no longer holds is somebody's, and worth a line. Others are not written down: any
+            // stranger could fill the disk with them.
+            self.counters.count(Operation::Authenticate, AuditOutcome::Refused);
+            self.audit.read(&AuditEntry {
+                unix_ms: ask.now.unix_ms,
+                app: None,
+                operation: Operation::Authenticate.word(),
+                vault: vault.name.as_str(),
+                name: "",
+                version: None,
+                outcome: AuditOutcome::Refused,
+                peer: ask.peer,
+            });
+        }
+        registered.map(|registered| &**registered)
+    }
+
+    /// Where a client without a token is sent. Every SDK reads this one form. The resource is the parent of the Host
+    /// that the client used, with its port: the SDKs compare the two.
+    fn challenge(&self, host: &str, vault: &Vault, directory: &Directory) -> HeaderValue {
+        let tenant = match vault.challenge {
+            Challenge::Adfs => "adfs",
+            Challenge::Tenant => &directory.tenant,
+        };
+        let parent = host.split_once('.').map_or(host, |(_, parent)| parent);
+        let challenge =
+            format!("Bearer authorization=\"{}/{tenant}\", resource=\"https://{parent}\"", self.sites.authority());
+        HeaderValue::from_str(&challenge).expect("a checked Host and our own address can stand in a header")
+    }
+
+    async fn perform(&self, call: &Call<'_>, route: &Route<'_>) -> Result<Vec<u8>, Refusal> {
+        self.permitted(call, None)?;
+        let query = Query::parse(call.ask.uri.query());
+        let checked = |name: Option<&SecretName>| -> Result<_, Refusal> {
+            if name.is_some() {
+                self.permitted(call, name)?;
+            }
+            let api = query.api_version()?;
+            Ok(Checked { call, api, query, version: route.version.as_deref() })
+        };
+        if matches!(
+            call.operation,
+            Operation::SecretList | Operation::SecretListDeleted | Operation::SecretRestore | Operation::Authenticate
+        ) {
+            let checked = checked(None)?;
+            return match call.operation {
+                Operation::SecretList => self.list(&checked).await,
+                // Nothing is ever deleted yet.
+                Operation::SecretListDeleted => Ok(list::empty_page()),
+                operation => Err(Refusal::NotOffered(operation)),
+            };
+        }
+        let name = SecretName::parse(&route.name).map_err(|_| Refusal::Name(route.name.clone().into_owned()))?;
+        let checked = checked(Some(&name))?;
+        match call.operation {
+            Operation::SecretGet => self.get(&checked, &name).await,
+            Operation::SecretSet => self.set(&checked, name).await,
+            Operation::SecretUpdate => self.update(&checked, &name).await,
+            Operation::SecretListVersions => self.list_versions(&checked, &name).await,
+            // As long as nothing is ever deleted, this is the truth.
+            Operation::SecretGetDeleted | Operation::SecretRecover | Operation::SecretPurge => {
+                Err(Refusal::DeletedSecretNotFound(name.to_string()))
+            }
+            operation => Err(Refusal::NotOffered(operation)),
+        }
+    }
+
+    /// Whether the caller may do this, to a secret of this name or, without one, to any.
+    fn permitted(&self, call: &Call<'_>, name: Option<&SecretName>) -> Result<(), Refusal> {
+        let (app, permission) = (&call.caller.app, call.operation.permission());
+        match decide(&call.caller.policies, &app.object_id, &call.vault.name, permission, name) {
+            Decision::Allowed(_) => Ok(()),
+            Decision::Refused(_) => Err(Refusal::AccessDenied {
+                caller: format!(
+                    "appid={};oid={};iss={}",
+                    app.client_id,
+                    app.object_id,
+                    token::issuer(&self.sites, call.directory)
+                ),
+                permission: permission.as_str(),
+                vault: format!(
+                    "{};location={}",
+                    call.vault.name,
+                    self.sites.region().to_str().unwrap_or_default()
+                ),
+            }),
+        }
+    }
+}
+
+impl<'r> Call<'r> {
+    fn entry<'e>(&'e self, name: &'e str, version: Option<VersionId>, outcome: AuditOutcome) -> AuditEntry<'e> {
+        AuditEntry {
+            unix_ms: self.ask.now.unix_ms,
+            app: Some(&self.caller.app.name),
+            operation: self.operation.word(),
+            vault: self.vault.name.as_str(),
+            name,
+            version,
+            outcome,
+            peer: self.ask.peer,
+        }
+    }
+}
+
+impl<'r> Checked<'r> {
+    fn wording(&self) -> Wording<'r> {
+        Wording { host: self.call.host, api: self.api }
+    }
+
+    /// The version in the path. What is no version id names a version that is not there.
+    fn version(&self, name: &SecretName) -> Result<Option<VersionId>, Refusal> {
+        self.version
+            .map(|version| VersionId::parse(version).map_err(|_| self.not_found(name)))
+            .transpose()
+    }
+
+    fn not_found(&self, name: &SecretName) -> Refusal {
+        Refusal::SecretNotFound(match self.version {
+            Some(version) => format!("{name}/{version}"),
+            None => name.to_string(),
+        })
+    }
+
+    /// What an error of the records means for this request.
+    fn failed(&self, name: &SecretName, error: RecordError) -> Refusal {
+        match error {
+            RecordError::NotFound => self.not_found(name),
+            error => Refusal::Record(error),
+        }
+    }
+}

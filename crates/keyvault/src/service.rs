@@ -1,0 +1,208 @@
+//! The whole of it: a request goes in, an answer comes out.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use bytes::Bytes;
+use core::fmt;
+use http::header::HeaderMap;
+use http::{Method, Request, Response, StatusCode, Uri};
+use store::{Audit, Records, Store};
+
+use crate::ask::{Ask, Now};
+use crate::authority::Limits;
+use crate::counters::{Counters, RequestCount};
+use crate::directory::{self, Directory, DirectoryError};
+use crate::error::Refusal;
+use crate::headers::{HeaderTemplates, RequestIds};
+use crate::site::{Settings, SettingsError, Site, Sites, host_of};
+use crate::token::VerifiedTokens;
+
+/// Largest body of a request that any operation takes, in bytes: a value of the longest kind with every byte escaped,
+/// and its tags. A listener may refuse more before it is read.
+pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
+
+/// The vaults and their authority, as a function from request to answer.
+pub struct KeyVault<S> {
+    pub(crate) records: Arc<Records<S>>,
+    pub(crate) audit: Arc<dyn Audit>,
+    pub(crate) sites: Sites,
+    pub(crate) verified: VerifiedTokens,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Counters,
+    pub(crate) ids: RequestIds,
+    pub(crate) headers: HeaderTemplates,
+    directory: RwLock<Snapshot>,
+    reloads: AtomicU64,
+}
+
+/// The directory, and how many reloads had begun when this one did.
+struct Snapshot {
+    reload: u64,
+    directory: Arc<Directory>,
+}
+
+/// Why there is an answer such as 503, for the operator: it stands in the answer's extensions, and never on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause(pub String);
+
+/// Why a [`KeyVault`] can't be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The settings.
+    Settings(SettingsError),
+    /// The directory.
+    Directory(DirectoryError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(error) => error.fmt(out),
+            Self::Directory(error) => error.fmt(out),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl<S: Store> KeyVault<S> {
+    /// Reads the directory, or makes it at the first start: a tenant, and an RSA key, which takes some 100 ms.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, or why the directory can't be read.
+    pub async fn open(
+        records: Arc<Records<S>>,
+        settings: &Settings,
+        audit: Arc<dyn Audit>,
+        now: Now,
+    ) -> Result<Self, OpenError> {
+        let sites = Sites::new(settings).map_err(OpenError::Settings)?;
+        let directory = Directory::open(&records, now.unix_seconds()).await.map_err(OpenError::Directory)?;
+        Ok(Self {
+            audit,
+            verified: VerifiedTokens::new(),
+            limits: Limits::new(),
+            counters: Counters::default(),
+            ids: RequestIds::new(records.entropy()),
+            headers: HeaderTemplates::new(sites.region().clone()),
+            directory: RwLock::new(Snapshot { reload: 0, directory: Arc::new(directory) }),
+            reloads: AtomicU64::new(0),
+            records,
+            sites,
+        })
+    }
+
+    /// Answers a request. It never fails: what went wrong is an answer too.
+    ///
+    /// `peer` is who asks, for the audit and the limits; whoever listens decides whose word on it to trust.
+    pub async fn answer(&self, request: Request<Bytes>, now: Now, peer: Option<IpAddr>) -> Response<Bytes> {
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        if let Some(answer) = self.answer_now(method, uri, headers, now, peer) {
+            return answer;
+        }
+        let ask = Ask { method, uri, headers, body: request.body(), now, peer };
+        let host = match host_of(uri, headers) {
+            Ok(host) => host,
+            Err(refusal) => return self.refused(&ask, &refusal),
+        };
+        let directory = self.directory();
+        match self.sites.site(host) {
+            Site::Authority => self.answer_as_authority(&ask, &directory).await,
+            Site::Vault(label) => match directory.vault(label) {
+                Some(vault) => self.answer_as_vault(&ask, host, vault, &directory).await,
+                None => self.refused(&ask, &Refusal::NoSuchHost),
+            },
+            Site::Unknown => self.refused(&ask, &Refusal::NoSuchHost),
+        }
+    }
+
+    /// Answers a read of a current version that is in memory, asked for with a token that was verified before. It
+    /// neither waits nor fails: `None` is for everything else, which [`answer`](Self::answer) decides.
+    pub fn answer_now(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        now: Now,
+        peer: Option<IpAddr>,
+    ) -> Option<Response<Bytes>> {
+        if method != Method::GET {
+            return None;
+        }
+        let ask = Ask { method, uri, headers, body: &[], now, peer };
+        let host = host_of(uri, headers).ok()?;
+        let Site::Vault(label) = self.sites.site(host) else {
+            return None;
+        };
+        let snapshot = self.snapshot();
+        let vault = snapshot.directory.vault(label)?;
+        self.read_in_memory(&ask, host, vault, &snapshot.directory)
+    }
+
+    /// Reads the directory again: after each change of an app, policy or vault, before the change is acknowledged.
+    ///
+    /// # Errors
+    /// Why it can't be read. The one before stays in use.
+    pub async fn reload_directory(&self) -> Result<(), DirectoryError> {
+        let reload = self.reloads.fetch_add(1, Ordering::SeqCst) + 1;
+        let directory = Arc::new(Directory::load(&self.records).await?);
+        let mut current = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        // A reload that began later has seen everything that this one has.
+        if current.reload < reload {
+            *current = Snapshot { reload, directory };
+        }
+        Ok(())
+    }
+
+    /// Makes the next signing key an hour before its use, and lets keys go whose tokens have all expired. To be called
+    /// every few minutes, and off the threads that answer: making a key takes some 100 ms of computing, every 90 days.
+    ///
+    /// # Errors
+    /// Why it could not be done; to be tried again.
+    pub async fn rotate_if_due(&self, now: Now) -> Result<(), DirectoryError> {
+        if self.directory().rotation_is_due(now.unix_seconds())
+            && directory::rotate(&self.records, now.unix_seconds()).await?
+        {
+            self.reload_directory().await?;
+        }
+        Ok(())
+    }
+
+    /// The tenant's GUID.
+    pub fn tenant(&self) -> String {
+        self.directory().tenant.clone()
+    }
+
+    /// How many requests came to what since the start, those with 0 included.
+    pub fn requests(&self) -> impl Iterator<Item = RequestCount> {
+        self.counters.all()
+    }
+
+    /// The directory as it stands.
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.snapshot().directory)
+    }
+
+    /// An answer of a vault.
+    pub(crate) fn vault_answer(&self, ask: &Ask<'_>, status: StatusCode, body: Vec<u8>) -> Response<Bytes> {
+        let mut answer = Response::new(Bytes::from(body));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = self.headers.of_vault(self.ids.next(), ask.headers, ask.peer);
+        answer
+    }
+
+    /// A refusal of a vault, or of a Host that is nobody's.
+    pub(crate) fn refused(&self, ask: &Ask<'_>, refusal: &Refusal) -> Response<Bytes> {
+        let mut answer = self.vault_answer(ask, refusal.status(), refusal.body());
+        if let Some(cause) = refusal.cause() {
+            answer.extensions_mut().insert(Cause(cause));
+        }
+        answer
+    }
+
+    fn snapshot(&self) -> RwLockReadGuard<'_, Snapshot> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

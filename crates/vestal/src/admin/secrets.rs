@@ -1,0 +1,148 @@
+//! Secrets, as the operator sees them.
+
+use std::collections::BTreeMap;
+
+use secret::Secret;
+use store::rows::VersionRow;
+use store::{NewSecret, RecordError, Store as _};
+use vault::{SecretBody, SecretName, VaultName, VersionId};
+
+use super::wire::{SecretDetail, SecretValue, SecretView, SetSecret, VersionView};
+use super::{Admin, Answered, Call, Failed, json, secret_name, vault_name};
+use crate::clock;
+
+/// How many rows are read at once.
+const PAGE: usize = 250;
+
+impl Admin {
+    pub(super) async fn list_secrets(&self, vault: &str) -> Answered {
+        let vault = self.known_vault(vault)?;
+        self.audit_read("SecretList", vault.as_str(), "", None);
+        let mut views = Vec::new();
+        let mut after: Option<SecretName> = None;
+        loop {
+            let page = self.engine.records().secrets(&vault, after.as_ref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            for (name, row) in &page {
+                let managed = self.engine.records().token_of(&vault, name).await?.is_some();
+                views.push(self.view(&vault, name, row, managed)?);
+            }
+        }
+        json(&views)
+    }
+
+    pub(super) async fn show_secret(&self, vault: &str, name: &str) -> Answered {
+        let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
+        self.audit_read("SecretListVersions", vault.as_str(), name.folded(), None);
+        let current = self.engine.records().current(&vault, &name).await.map_err(|error| missing(&vault, &name, error))?;
+        let mut versions = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.engine.records().store().versions(&vault, &name, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.version);
+            for row in &page {
+                versions.push(self.version(row)?);
+            }
+        }
+        versions.sort_by(|left, right| right.created.cmp(&left.created).then(right.generation.cmp(&left.generation)));
+        let secret = self.view(&vault, &current.name, &current.version, current.managed)?;
+        json(&SecretDetail { secret, versions })
+    }
+
+    pub(super) async fn set_secret(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
+        let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
+        let wanted: SetSecret = call.json()?;
+        let now = clock::unix_seconds();
+        let body = SecretBody {
+            value: Secret::from(wanted.value),
+            content_type: wanted.content_type,
+            tags: wanted.tags,
+            updated: now,
+            written_by: "admin".to_owned(),
+        };
+        body.check_limits().map_err(|error| Failed::bad_request(error.to_string()))?;
+        self.audit_write("SecretSet", vault.as_str(), name.folded()).await?;
+        let new =
+            NewSecret { vault: vault.clone(), name, body, enabled: true, not_before: None, expires: wanted.expires, now };
+        let written = self.engine.records().set(new).await?;
+        json(&self.view(&vault, &written.name, &written.version, written.managed)?)
+    }
+
+    pub(super) async fn secret_value(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
+        let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
+        let current = self.engine.records().current(&vault, &name).await.map_err(|error| missing(&vault, &name, error))?;
+        let row = match call.query.get("version") {
+            None => current.version.clone(),
+            Some(id) => {
+                let id = VersionId::parse(id)
+                    .map_err(|_| Failed::bad_request(format!("`{id}` is no version: it has 32 hexadecimal digits")))?;
+                self.engine.records().version(&vault, &name, id).await.map_err(|error| missing(&vault, &name, error))?
+            }
+        };
+        self.audit_read("SecretGet", vault.as_str(), name.folded(), Some(row.version));
+        if !row.enabled {
+            return Err(Failed::bad_request(format!("this version of {name} is disabled, and not to be read")));
+        }
+        let body = self.engine.records().body(&row)?;
+        let value = body
+            .value
+            .expose_str()
+            .ok_or_else(|| Failed::bad_request(format!("the value of {name} is not text")))?
+            .to_owned();
+        json(&SecretValue { value, version: row.version.to_string(), expires: row.expires })
+    }
+
+    pub(super) fn known_vault(&self, text: &str) -> Result<VaultName, Failed> {
+        let name = vault_name(text)?;
+        let vaults = self.engine.vaults();
+        if vaults.iter().any(|vault| vault.name == name.as_str()) {
+            return Ok(name);
+        }
+        let names: Vec<&str> = vaults.iter().map(|vault| vault.name.as_str()).collect();
+        Err(Failed::not_found(format!("there is no vault {name}")).help(match names.as_slice() {
+            [] => "declare one in the configuration file: `[vault.NAME]`".to_owned(),
+            names => format!("there is: {}", names.join(", ")),
+        }))
+    }
+
+    fn view(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+        row: &VersionRow,
+        managed: bool,
+    ) -> Result<SecretView, RecordError> {
+        Ok(SecretView {
+            vault: vault.as_str().to_owned(),
+            name: name.as_written().to_owned(),
+            version: self.version(row)?,
+            managed,
+        })
+    }
+
+    fn version(&self, row: &VersionRow) -> Result<VersionView, RecordError> {
+        let body = self.engine.records().body(row)?;
+        Ok(VersionView {
+            id: row.version.to_string(),
+            enabled: row.enabled,
+            created: row.created,
+            updated: body.updated,
+            not_before: row.not_before,
+            expires: row.expires,
+            content_type: body.content_type,
+            tags: BTreeMap::clone(&body.tags),
+            written_by: body.written_by,
+            generation: row.generation,
+        })
+    }
+}
+
+fn missing(vault: &VaultName, name: &SecretName, error: RecordError) -> Failed {
+    match error {
+        RecordError::NotFound => Failed::not_found(format!("there is no secret {name} in vault {vault}"))
+            .help(format!("`vestal secret list --vault {vault}` shows what there is")),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,270 @@
+//! Managed tokens, as the operator sees them.
+
+use std::time::Duration;
+
+use keeper::{Source, TokenDefinition, token_definition_name};
+use renewal::{PauseReason, Wall};
+use store::rows::DefinitionKind;
+use store::{Declared, Outcome, Store as _, Token};
+use vault::{SecretName, VaultName};
+
+use super::wire::{CredentialView, History, Renewal, TokenDetail, TokenView};
+use super::{Admin, Answered, Call, Failed, json, secret_name, vault_name};
+use crate::clock;
+
+/// How many tokens are read at once.
+const PAGE: usize = 500;
+
+/// The longest that a call waits for a renewal.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// The longest page of a history.
+const LONGEST_HISTORY: u64 = 1000;
+
+/// From when on the end of a credential is worth a warning, in seconds: 30 days.
+const CREDENTIAL_WARNING: i64 = 30 * 86_400;
+
+impl Admin {
+    pub(super) async fn all_tokens(&self) -> Result<Vec<Token>, Failed> {
+        let mut tokens = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.engine.records().store().tokens(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(tokens) };
+            after = Some(last.id);
+            for row in page {
+                tokens.push(self.engine.records().open_token(row)?);
+            }
+        }
+    }
+
+    pub(super) async fn list_tokens(&self) -> Answered {
+        let mut views = Vec::new();
+        for token in self.all_tokens().await? {
+            let declared = self.declared(&token).await?;
+            views.push(self.token_view(&token, declared.as_ref()).await?);
+        }
+        views.sort_by(|left, right| (&left.vault, &left.name).cmp(&(&right.vault, &right.name)));
+        json(&views)
+    }
+
+    pub(super) async fn show_token(&self, vault: &str, name: &str) -> Answered {
+        let token = self.token_named(vault, name).await?;
+        let declared = self
+            .declared(&token)
+            .await?
+            .ok_or_else(|| Failed::not_found(format!("the definition of token {name} is gone")))?;
+        let definition = &declared.body;
+        let provider = self.engine.keeper().provider(&definition.provider);
+        let attempts = self.engine.records().attempts(token.row.id, None, 20).await?;
+        let lifetime_source = attempts.iter().find_map(|attempt| match &attempt.outcome {
+            Outcome::Renewed { lifetime_source, .. } => Some(lifetime_source.clone()),
+            Outcome::Failed { .. } => None,
+        });
+        let mut credentials = Vec::new();
+        for (part, source) in [("client id", &definition.client_id), ("client secret", &definition.client_secret)] {
+            credentials.push(self.credential(part, source).await?);
+        }
+        let standing = &token.standing;
+        let mut warnings: Vec<String> = credentials.iter().filter_map(warning).collect();
+        if let Some(renewal::Lifetime::Guess(_)) = standing.lifetime {
+            warnings.push(
+                "nobody says how long this token lives; 5 minutes are assumed, and no expiry is shown to readers: \
+                 set `lifetime` from the provider's documentation"
+                    .to_owned(),
+            );
+        }
+        if let Err(words) = &provider {
+            warnings.push(words.clone());
+        }
+        json(&TokenDetail {
+            token: self.token_view(&token, Some(&declared)).await?,
+            origin: declared.origin.word().to_owned(),
+            token_url: provider.map(|provider| provider.token_url.url().to_string()).unwrap_or_default(),
+            scope: definition.scope.clone(),
+            obtained_ms: standing.obtained.map(|moment| moment.wall.0),
+            expires_ms: standing.expiry.map(|expiry| expiry.wall.0),
+            lifetime: standing.lifetime.and_then(renewal::Lifetime::known).map(|life| life.as_secs()),
+            lifetime_source,
+            promise: definition.promise,
+            paused: standing.paused.iter().map(|reason| reason.name().to_owned()).collect(),
+            credentials,
+            warnings,
+        })
+    }
+
+    pub(super) async fn history(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
+        let token = self.token_named(vault, name).await?;
+        let limit = call.number("limit")?.unwrap_or(50).clamp(1, LONGEST_HISTORY);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let attempts = self.engine.records().attempts(token.row.id, call.number("before")?, limit).await?;
+        let next = if attempts.len() == limit { attempts.last().map(|attempt| attempt.number) } else { None };
+        json(&History { attempts, next })
+    }
+
+    /// Renews at once. With `wait`, answers when the attempt is over.
+    pub(super) async fn renew(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
+        let token = self.token_named(vault, name).await?;
+        if !token.standing.paused.is_empty() {
+            let reasons: Vec<&str> = token.standing.paused.iter().map(|reason| reason.name()).collect();
+            return Err(Failed::bad_request(format!("{name} is paused: {}", reasons.join("; ")))
+                .help(format!("`vestal token resume {vault}/{name}` renews it at once")));
+        }
+        let wait = call.number("wait")?.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
+        self.audit_write("TokenRenew", vault, name).await?;
+        let events = self.engine.events();
+        let token = self
+            .engine
+            .records()
+            .change_token(token.row.id, None, |_, standing| {
+                standing.renew_now(clock::now());
+                Vec::new()
+            })
+            .await?;
+        self.engine.keeper().reopen_lane(&token.row.lane).await;
+        let attempt = match wait {
+            None => None,
+            Some(wait) => wait_for(events, &token.row.vault, &token.row.name, wait).await,
+        };
+        let token = self.engine.records().token(token.row.id).await?;
+        let declared = self.declared(&token).await?;
+        json(&Renewal { token: self.token_view(&token, declared.as_ref()).await?, attempt })
+    }
+
+    pub(super) async fn pause(&self, vault: &str, name: &str) -> Answered {
+        let token = self.token_named(vault, name).await?;
+        self.audit_write("TokenPause", vault, name).await?;
+        self.change(&token, |standing| standing.pause(PauseReason::Person)).await
+    }
+
+    pub(super) async fn resume(&self, vault: &str, name: &str) -> Answered {
+        let token = self.token_named(vault, name).await?;
+        self.audit_write("TokenResume", vault, name).await?;
+        self.change(&token, |standing| {
+            standing.resume(PauseReason::Person);
+            standing.renew_now(clock::now());
+        })
+        .await
+    }
+
+    async fn change(&self, token: &Token, mut change: impl FnMut(&mut renewal::Standing) + Send) -> Answered {
+        let token = self
+            .engine
+            .records()
+            .change_token(token.row.id, None, |_, standing| {
+                change(standing);
+                Vec::new()
+            })
+            .await?;
+        self.engine.keeper().wake();
+        let declared = self.declared(&token).await?;
+        json(&self.token_view(&token, declared.as_ref()).await?)
+    }
+
+    async fn token_named(&self, vault: &str, name: &str) -> Result<Token, Failed> {
+        let (vault, name) = (vault_name(vault)?, secret_name(name)?);
+        self.engine.records().token_of(&vault, &name).await?.ok_or_else(|| {
+            Failed::not_found(format!("there is no managed token {name} in vault {vault}"))
+                .help("`vestal token list` shows what there is")
+        })
+    }
+
+    async fn declared(&self, token: &Token) -> Result<Option<Declared<TokenDefinition>>, Failed> {
+        let name = token_definition_name(&token.row.vault, &token.row.name);
+        Ok(self.engine.records().definition(DefinitionKind::Token, &name).await?)
+    }
+
+    async fn token_view(
+        &self,
+        token: &Token,
+        declared: Option<&Declared<TokenDefinition>>,
+    ) -> Result<TokenView, Failed> {
+        let now = clock::now();
+        let standing = &token.standing;
+        let last_failure = if standing.failures == 0 {
+            None
+        } else {
+            let last = self.engine.records().attempts(token.row.id, None, 1).await?;
+            last.into_iter().next().and_then(|attempt| match attempt.outcome {
+                Outcome::Failed { words, .. } => Some(words),
+                Outcome::Renewed { .. } => None,
+            })
+        };
+        let name = self.engine.records().current(&token.row.vault, &token.row.name).await.map_or_else(
+            |_| token.row.name.as_written().to_owned(),
+            |current| current.name.as_written().to_owned(),
+        );
+        Ok(TokenView {
+            vault: token.row.vault.as_str().to_owned(),
+            name,
+            state: standing.state(now).name().to_owned(),
+            generation: standing.generation,
+            life_left_ms: standing.remaining(now).map(|left| left.0),
+            due_ms: (token.row.due != Wall::NEVER).then_some(token.row.due.0),
+            provider: declared.map(|declared| declared.body.provider.clone()).unwrap_or_default(),
+            owner: declared.and_then(|declared| declared.body.owner.clone()),
+            failures: standing.failures,
+            last_failure,
+        })
+    }
+
+    async fn credential(&self, part: &str, source: &Source) -> Result<CredentialView, Failed> {
+        let part = part.to_owned();
+        let (vault, name) = match source {
+            Source::Literal(_) => {
+                let source = "in the definition".to_owned();
+                return Ok(CredentialView { part, source, present: true, expires: None });
+            }
+            Source::Secret { vault, name } => (vault, name),
+        };
+        let source = format!("{vault}/{name}");
+        let current = match (VaultName::parse(vault), SecretName::parse(name)) {
+            (Ok(vault), Ok(name)) => self.engine.records().current(&vault, &name).await.ok(),
+            _ => None,
+        };
+        Ok(match current {
+            None => CredentialView { part, source, present: false, expires: None },
+            Some(current) => {
+                let expires = current.version.expires;
+                CredentialView { part, source, present: current.version.enabled, expires }
+            }
+        })
+    }
+}
+
+fn warning(credential: &CredentialView) -> Option<String> {
+    let CredentialView { part, source, present, expires } = credential;
+    if !present {
+        return Some(format!("the {part} is missing or disabled: run `vestal secret set {source}`"));
+    }
+    let left = (*expires)? - clock::unix_seconds();
+    if left <= 0 {
+        return Some(format!("the {part} has expired, says its secret {source}: get a new one from the provider"));
+    }
+    (left < CREDENTIAL_WARNING).then(|| {
+        format!("the {part} expires in {} days, says its secret {source}: get a new one from the provider", left / 86_400)
+    })
+}
+
+/// The next attempt of this token, if it comes in time.
+async fn wait_for(
+    mut events: tokio::sync::broadcast::Receiver<crate::observe::TokenEvent>,
+    vault: &VaultName,
+    name: &SecretName,
+    wait: Duration,
+) -> Option<store::Attempt> {
+    let next = async {
+        loop {
+            match events.recv().await {
+                Ok(event) if event.vault == *vault && event.name == *name => {
+                    if let Some(attempt) = event.attempt {
+                        return Some(attempt);
+                    }
+                }
+                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    };
+    tokio::time::timeout(wait, next).await.ok().flatten()
+}

@@ -1,0 +1,250 @@
+//! One transaction that makes the store's definitions those of the file.
+
+use std::collections::BTreeMap;
+
+use keeper::{TokenDefinition, token_definition_name};
+use keyvault::VaultDefinition;
+use renewal::{Moment, PauseReason, Standing};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use store::rows::{DefinitionKind, Origin};
+use store::{CommitError, Declared, RecordError, Records, Store, Write};
+use vault::{App, ClientId, ObjectId, Policy, VaultName};
+
+use super::{ApplyError, KEPT_AFTER_REMOVAL};
+use crate::config::{Config, Definition, Plan, TokenSettings, diff};
+
+/// How often an apply that collides with other changes is tried.
+const TRIES: usize = 8;
+
+/// What an apply has done.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// What was different.
+    pub plan: Plan,
+    /// The lanes whose tokens were declared anew or changed: what holds them is to be lifted.
+    pub lanes: Vec<String>,
+}
+
+/// Makes the store's definitions those of the file, in one transaction.
+///
+/// # Errors
+/// Why nothing was changed.
+pub async fn apply<S: Store>(records: &Records<S>, config: &Config, now: Moment) -> Result<Applied, ApplyError> {
+    for _ in 0..TRIES {
+        let plan = diff(&super::stored_views(records).await?, &config.definitions.views());
+        let mut batch = Batch { records, now, writes: Vec::new(), lanes: Vec::new() };
+        batch.vaults(config).await?;
+        batch.providers(config).await?;
+        let apps = batch.apps(config).await?;
+        batch.policies(config, &apps).await?;
+        batch.tokens(config).await?;
+        let Batch { writes, lanes, .. } = batch;
+        if writes.is_empty() {
+            return Ok(Applied { plan, lanes });
+        }
+        match records.commit(writes).await {
+            Ok(()) => return Ok(Applied { plan, lanes }),
+            Err(CommitError::Conflict) => {}
+            Err(CommitError::Store(error)) => return Err(RecordError::from(error).into()),
+        }
+    }
+    Err(RecordError::Contended.into())
+}
+
+struct Batch<'a, S> {
+    records: &'a Records<S>,
+    now: Moment,
+    writes: Vec<Write>,
+    lanes: Vec<String>,
+}
+
+impl<S: Store> Batch<'_, S> {
+    async fn vaults(&mut self, config: &Config) -> Result<(), ApplyError> {
+        let mut stored = self.stored::<VaultDefinition>(DefinitionKind::Vault).await?;
+        for vault in &config.definitions.vaults {
+            let name = vault.name.to_ascii_lowercase();
+            let body: VaultDefinition = serde_json::from_value(json!(vault.body))
+                .map_err(|error| ApplyError::Invalid(format!("vault {name} can't be stored: {error}")))?;
+            self.put(DefinitionKind::Vault, &name, vault, body, &mut stored)?;
+        }
+        self.gone(DefinitionKind::Vault, stored);
+        Ok(())
+    }
+
+    async fn providers(&mut self, config: &Config) -> Result<(), ApplyError> {
+        let mut stored = self.stored::<oauth::ProviderTable>(DefinitionKind::Provider).await?;
+        for provider in &config.definitions.providers {
+            self.put(DefinitionKind::Provider, &provider.name, provider, provider.body.table().clone(), &mut stored)?;
+        }
+        self.gone(DefinitionKind::Provider, stored);
+        Ok(())
+    }
+
+    /// The apps, and which object id each name has.
+    async fn apps(&mut self, config: &Config) -> Result<BTreeMap<String, ObjectId>, ApplyError> {
+        let mut stored = self.stored::<App>(DefinitionKind::App).await?;
+        let mut ids = BTreeMap::new();
+        for app in &config.definitions.apps {
+            // An app that comes back is the one that it was, with its client id; its secrets may have ended meanwhile.
+            let body = match stored.get(&app.name) {
+                Some(known) => known.body.clone(),
+                None => App {
+                    name: app.name.clone(),
+                    client_id: ClientId::from_random(self.records.entropy().bytes16()),
+                    object_id: ObjectId::from_random(self.records.entropy().bytes16()),
+                    tokens_not_before: 0,
+                    secrets: Vec::new(),
+                },
+            };
+            ids.insert(app.name.clone(), body.object_id.clone());
+            self.put(DefinitionKind::App, &app.name, app, body, &mut stored)?;
+        }
+        self.gone(DefinitionKind::App, stored);
+        Ok(ids)
+    }
+
+    async fn policies(&mut self, config: &Config, apps: &BTreeMap<String, ObjectId>) -> Result<(), ApplyError> {
+        let mut stored = self.stored::<Policy>(DefinitionKind::Policy).await?;
+        for policy in &config.definitions.policies {
+            let app = policy.body.app.as_str();
+            let object = apps.get(app).cloned().ok_or_else(|| {
+                ApplyError::Invalid(format!("policy {} names the app {app}, which the file doesn't declare", policy.name))
+            })?;
+            let body = Policy {
+                vault: policy.body.vault.clone(),
+                app: object,
+                permissions: policy.body.permissions,
+                names: policy.body.names.clone(),
+            };
+            self.put(DefinitionKind::Policy, &policy.name, policy, body, &mut stored)?;
+        }
+        self.gone(DefinitionKind::Policy, stored);
+        Ok(())
+    }
+
+    async fn tokens(&mut self, config: &Config) -> Result<(), ApplyError> {
+        let mut stored = self.stored::<TokenDefinition>(DefinitionKind::Token).await?;
+        for token in &config.definitions.tokens {
+            let definition = token.body.definition();
+            let name = token.row_name();
+            let changed = stored
+                .get(&name)
+                .is_none_or(|known| known.body != definition || known.removed.is_some() || known.origin != Origin::File);
+            self.put(DefinitionKind::Token, &name, token, definition.clone(), &mut stored)?;
+            if changed {
+                self.token(config, token, &definition).await?;
+            }
+        }
+        for (name, known) in &stored {
+            if known.origin == Origin::File && known.removed.is_none() {
+                self.pause(name).await?;
+            }
+        }
+        let expired: Vec<String> = stored.values().filter(|known| self.is_over(known)).map(|k| k.name.clone()).collect();
+        for name in expired {
+            if let Some(token) = self.token_named(&name).await? {
+                self.writes.push(Write::RemoveToken(token.row.id));
+            }
+        }
+        self.gone(DefinitionKind::Token, stored);
+        Ok(())
+    }
+
+    /// The token's own row: made where there is none, else brought to its new definition and renewed at once.
+    async fn token(
+        &mut self,
+        config: &Config,
+        token: &Definition<TokenSettings>,
+        definition: &TokenDefinition,
+    ) -> Result<(), ApplyError> {
+        let (vault, name) = (&token.body.vault, token.secret());
+        let provider = config.providers.get(&definition.provider).ok_or_else(|| {
+            ApplyError::Invalid(format!("token {name} names the provider {}, which isn't there", definition.provider))
+        })?;
+        let lane = definition.lane(provider);
+        self.lanes.push(lane.clone());
+        let write = match self.records.token_of(vault, &name).await? {
+            None => self.records.new_token(vault.clone(), name, lane, &Standing::new(self.now)),
+            Some(mut known) => {
+                let mut standing = known.standing.clone();
+                standing.resume(PauseReason::DefinitionGone);
+                standing.renew_now(self.now);
+                known.row.lane = lane;
+                self.records.token_write(&known, &standing, None)
+            }
+        };
+        self.writes.push(write);
+        Ok(())
+    }
+
+    async fn pause(&mut self, name: &str) -> Result<(), ApplyError> {
+        if let Some(token) = self.token_named(name).await? {
+            let mut standing = token.standing.clone();
+            standing.pause(PauseReason::DefinitionGone);
+            self.writes.push(self.records.token_write(&token, &standing, None));
+        }
+        Ok(())
+    }
+
+    async fn token_named(&self, definition_name: &str) -> Result<Option<store::Token>, ApplyError> {
+        let Some((vault, name)) = definition_name.split_once('/') else { return Ok(None) };
+        let (Ok(vault), Ok(name)) = (VaultName::parse(vault), vault::SecretName::parse(name)) else { return Ok(None) };
+        debug_assert_eq!(token_definition_name(&vault, &name), definition_name);
+        Ok(self.records.token_of(&vault, &name).await?)
+    }
+
+    async fn stored<T: DeserializeOwned>(
+        &self,
+        kind: DefinitionKind,
+    ) -> Result<BTreeMap<String, Declared<T>>, ApplyError> {
+        let rows = self.records.definitions::<T>(kind).await?;
+        Ok(rows.into_iter().map(|row| (row.name.clone(), row)).collect())
+    }
+
+    /// Writes the definition where it isn't in the store just so, and takes it out of `stored`.
+    fn put<T: Serialize + PartialEq, D>(
+        &mut self,
+        kind: DefinitionKind,
+        name: &str,
+        declared: &Definition<D>,
+        body: T,
+        stored: &mut BTreeMap<String, Declared<T>>,
+    ) -> Result<(), ApplyError> {
+        let known = stored.remove(name);
+        if let Some(known) = &known {
+            if known.origin != Origin::File && known.removed.is_none() {
+                return Err(ApplyError::MadeByAdmin {
+                    kind: kind.word(),
+                    name: name.to_owned(),
+                    place: format!("{}:{}", declared.source.file, declared.source.line),
+                });
+            }
+            if known.removed.is_none() && known.body == body {
+                return Ok(());
+            }
+        }
+        let replaces = known.map(|known| known.tag);
+        self.writes.push(self.records.define(kind, name, Origin::File, None, &body, replaces));
+        Ok(())
+    }
+
+    /// What is left in `stored` isn't in the file any more: it is marked as removed, and after a while forgotten.
+    fn gone<T: Serialize>(&mut self, kind: DefinitionKind, stored: BTreeMap<String, Declared<T>>) {
+        let today = self.now.wall.unix_seconds();
+        for known in stored.into_values().filter(|known| known.origin == Origin::File) {
+            if self.is_over(&known) {
+                self.writes.push(Write::RemoveDefinition { kind, name: known.name });
+            } else if known.removed.is_none() {
+                let Declared { name, body, tag, .. } = known;
+                self.writes.push(self.records.define(kind, &name, Origin::File, Some(today), &body, Some(tag)));
+            }
+        }
+    }
+
+    fn is_over<T>(&self, known: &Declared<T>) -> bool {
+        let today = self.now.wall.unix_seconds();
+        known.removed.is_some_and(|removed| removed.saturating_add(KEPT_AFTER_REMOVAL) < today)
+    }
+}

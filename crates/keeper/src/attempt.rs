@@ -50,7 +50,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             .as_ref()
             .map(|(definition, provider)| terms(definition, provider))
             .unwrap_or_default();
-        let mut machine = Attempt::new(token.standing.clone(), terms, self.seed());
+        let mut machine = Attempt::new(token.standing.clone(), terms, self.seed()).as_probe(permit.is_probe());
         let mut course = Course {
             token,
             permit: Some(permit),

@@ -132,6 +132,13 @@ impl Directory {
         self.vaults.get(label)
     }
 
+    /// The names of all vaults, in order.
+    pub(crate) fn vault_names(&self) -> Vec<VaultName> {
+        let mut names: Vec<VaultName> = self.vaults.values().map(|vault| vault.name.clone()).collect();
+        names.sort();
+        names
+    }
+
     /// The app that calls itself so.
     pub(crate) fn client(&self, id: &ClientId) -> Option<&Arc<Registered>> {
         self.by_client.get(id)

@@ -9,6 +9,7 @@ use core::fmt;
 use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode, Uri};
 use store::{Audit, Records, Store};
+use vault::VaultName;
 
 use crate::ask::{Ask, Now};
 use crate::authority::Limits;
@@ -173,6 +174,11 @@ impl<S: Store> KeyVault<S> {
     /// The tenant's GUID.
     pub fn tenant(&self) -> String {
         self.directory().tenant.clone()
+    }
+
+    /// The vaults, by name.
+    pub fn vaults(&self) -> Vec<VaultName> {
+        self.directory().vault_names()
     }
 
     /// How many requests came to what since the start, those with 0 included.

@@ -149,7 +149,7 @@ impl Identity {
     /// The app that it proves, if that may ask at `now`: it exists, the token has not expired, and is not older than
     /// the app accepts.
     pub(crate) fn registered<'d>(&self, directory: &'d Directory, now: i64) -> Result<&'d Arc<Registered>, Refusal> {
-        if now >= self.expires + LEEWAY_SECONDS {
+        if now >= self.expires.saturating_add(LEEWAY_SECONDS) {
             return Err(Refusal::TokenExpired);
         }
         directory

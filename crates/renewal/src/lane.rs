@@ -249,7 +249,7 @@ impl Lane {
                 Change::Paused(self.wall(pause))
             }
             Verdict::Unused => {
-                self.credit = self.credit.saturating_add(self.interval()).min(self.full());
+                // Nothing goes back into the bucket: it may have filled up meanwhile, and would give more than it holds.
                 self.free_probe(number);
                 Change::Nothing
             }

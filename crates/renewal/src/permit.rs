@@ -46,7 +46,7 @@ pub enum Verdict {
     Throttled(Option<Duration>),
     /// The provider refused the client. Pauses the lane.
     ClientRefused,
-    /// No call was made. The permit goes back into the bucket.
+    /// No call was made. Frees the flight and the probe's place; what it took from the bucket is gone.
     Unused,
 }
 

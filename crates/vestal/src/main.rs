@@ -1,1 +1,11 @@
-fn main() {}
+//! The `vestal` binary.
+
+use std::process::ExitCode;
+
+// Tokens come and go by the thousand: the system's allocator gives less of their memory back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    vestal::cli::run(std::env::args_os())
+}

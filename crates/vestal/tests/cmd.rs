@@ -3,5 +3,7 @@
 
 #[test]
 fn the_command_line_answers_as_its_files_say() {
-    trycmd::TestCases::new().case("tests/cmd/*.toml").case("tests/cmd/*.trycmd");
+    trycmd::TestCases::new()
+        .case("tests/cmd/*.toml")
+        .case("tests/cmd/*.trycmd");
 }

@@ -20,7 +20,7 @@ use crate::service::KeyVault;
 
 thread_local! {
     /// Where records are opened, one after the other.
-    static OPENED: RefCell<Zeroizing<Vec<u8>>> = const { RefCell::new(Zeroizing::new(Vec::new())) };
+    static OPENED: RefCell<Zeroizing<Vec<u8>>> = RefCell::new(Zeroizing::new(Vec::new()));
 }
 
 impl<S: Store> KeyVault<S> {

@@ -92,6 +92,7 @@ impl<S: Store> Records<S> {
             keyring: RwLock::new(Arc::new(keyring)),
             entropy,
             cache: Cache::new(cache_bytes),
+            on_write: OnceLock::new(),
         }
     }
 

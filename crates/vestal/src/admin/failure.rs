@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use keyvault::AdminError;
 use store::RecordError;
 
 use super::wire::{Failure, FailureBody, FailureCode};

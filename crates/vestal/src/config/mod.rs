@@ -14,6 +14,7 @@ mod document;
 mod explain;
 mod period;
 mod place;
+mod places;
 mod problem;
 mod process;
 mod provider;
@@ -21,6 +22,7 @@ mod redact;
 mod reference;
 mod setting;
 mod suggest;
+mod syntax;
 mod value;
 
 use std::collections::BTreeMap;
@@ -63,7 +65,7 @@ pub struct Config {
     /// The providers that the tokens use, complete, by name.
     pub providers: BTreeMap<String, oauth::Provider>,
     /// Where credentials are named, so that one that is missing can be shown in its line.
-    places: document::Places,
+    places: places::Places,
 }
 
 /// Reads a configuration file.
@@ -72,7 +74,7 @@ pub struct Config {
 /// Everything that is wrong with it, or that it can't be read.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let name = path.display().to_string();
-    let text = document::read_file(path).map_err(|problem| ConfigErrors::of_file(&name, problem))?;
+    let text = document::read_file(path).map_err(|problem| ConfigErrors::of_file(&name, *problem))?;
     // Paths in the file stay what they are when the process changes its directory.
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -115,7 +117,11 @@ pub struct SectionDeclaration {
 impl SectionDeclaration {
     /// The header: `[server]`, `[token.NAME]`.
     pub fn header(&self) -> String {
-        if self.named { format!("[{}.NAME]", self.name) } else { format!("[{}]", self.name) }
+        if self.named {
+            format!("[{}.NAME]", self.name)
+        } else {
+            format!("[{}]", self.name)
+        }
     }
 }
 
@@ -134,7 +140,12 @@ pub const SECTIONS: &[SectionDeclaration] = &[
 ];
 
 const fn declared<S: Section>(name: &'static str, named: bool) -> SectionDeclaration {
-    SectionDeclaration { name, named, about: S::ABOUT, settings: S::SETTINGS }
+    SectionDeclaration {
+        name,
+        named,
+        about: S::ABOUT,
+        settings: S::SETTINGS,
+    }
 }
 
 #[cfg(test)]

@@ -103,7 +103,11 @@ impl fmt::Display for Period {
                 rest %= seconds;
             }
         }
-        if parts.is_empty() { out.write_str("0s") } else { out.write_str(&parts.join(" ")) }
+        if parts.is_empty() {
+            out.write_str("0s")
+        } else {
+            out.write_str(&parts.join(" "))
+        }
     }
 }
 

@@ -112,7 +112,11 @@ impl ServerSettings {
         match &self.authority {
             Some(authority) => authority.as_str().to_owned(),
             None => {
-                let host = if self.domain.is_local() { "localhost" } else { self.domain.as_str() };
+                let host = if self.domain.is_local() {
+                    "localhost"
+                } else {
+                    self.domain.as_str()
+                };
                 format!("https://{host}{}", port_suffix(port))
             }
         }
@@ -162,9 +166,13 @@ impl Value for Webhook {
         let reference = SecretReference::read(value, reading)?;
         if reference.vault.is_none() {
             reading.report(
-                Problem::at(ProblemKind::MissingKey, value.span(), "`webhook` doesn't say which vault its secret is in")
-                    .label("`vault` is missing here")
-                    .help(r#"write `webhook = { secret = "alert-webhook", vault = "contoso" }`"#),
+                Problem::at(
+                    ProblemKind::MissingKey,
+                    value.span(),
+                    "`webhook` doesn't say which vault its secret is in",
+                )
+                .label("`vault` is missing here")
+                .help(r#"write `webhook = { secret = "alert-webhook", vault = "contoso" }`"#),
             );
             return None;
         }
@@ -202,7 +210,13 @@ impl Value for AlertCommand {
         let program = reading.within_list(|reading| ExistingFile::read(program, reading));
         let arguments: Vec<Option<Text>> =
             reading.within_list(|reading| arguments.iter().map(|word| Text::read(word, reading)).collect());
-        let arguments = arguments.into_iter().map(|word| word.map(|word| word.0)).collect::<Option<_>>();
-        Some(Self { program: program?, arguments: arguments? })
+        let arguments = arguments
+            .into_iter()
+            .map(|word| word.map(|word| word.0))
+            .collect::<Option<_>>();
+        Some(Self {
+            program: program?,
+            arguments: arguments?,
+        })
     }
 }

@@ -137,9 +137,6 @@ section! {
         /// Whether a new access token kills the previous one. It is then renewed later in its life.
         kills_previous: bool = optional r#"false"#;
 
-        /// The part of a token's life after which it is renewed, at most 0.95.
-        at: f64 = optional r#"0.5"#;
-
         /// The least time between two renewals, where the API limits them.
         floor: Period = optional r#""1m""#;
 
@@ -166,7 +163,13 @@ impl ProviderSettings {
     /// The provider's table as `oauth` lays it over a preset, and as the store keeps it.
     pub fn table(&self) -> ProviderTable {
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
-        let Self { answer, lifetime, renewal, documentation, .. } = self;
+        let Self {
+            answer,
+            lifetime,
+            renewal,
+            documentation,
+            ..
+        } = self;
         ProviderTable {
             extends: self.extends.as_ref().map(|name| name.as_str().to_owned()),
             title: text(&self.title),
@@ -213,7 +216,8 @@ impl ProviderSettings {
                 .collect(),
             renewal: RenewalTable {
                 kills_previous: renewal.kills_previous,
-                at: renewal.at,
+                // The formulas have two parts of a life, by `kills_previous`, and take no third.
+                at: None,
                 floor: renewal.floor.map(Period::duration),
                 longest_promise: renewal.longest_promise.map(Period::duration),
             },
@@ -242,14 +246,20 @@ impl Value for ProviderName {
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let name: Text = read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
         let own: Vec<String> = reading.names.providers.keys().cloned().collect();
-        let known = || oauth::preset_names().map(|name| -> &str { name }).chain(own.iter().map(String::as_str));
+        let known = || {
+            oauth::preset_names()
+                .map(|name| -> &str { name })
+                .chain(own.iter().map(String::as_str))
+        };
         if known().any(|known| known == name.as_str()) {
             return Some(Self(name.0));
         }
         let message = format!("there is no provider `{}`", name.as_str());
         let problem = Problem::at(ProblemKind::UnknownReference, value.span(), message);
         let problem = match nearest(name.as_str(), known()) {
-            Some(meant) => problem.label(format!("did you mean `{meant}`?")).help(format!("write \"{meant}\"")),
+            Some(meant) => problem
+                .label(format!("did you mean `{meant}`?"))
+                .help(format!("write \"{meant}\"")),
             None => problem.label("neither a preset nor declared").help(format!(
                 "write one of {}, or describe the API:\n    [provider.{}]\n    token_url = \"https://…\"",
                 listed(known()),
@@ -288,9 +298,9 @@ impl Value for ExpectedValue {
         let read = match value.get_ref() {
             DeValue::String(text) => Some(Expected::Text(text.clone().into_owned())),
             DeValue::Boolean(flag) => Some(Expected::Flag(*flag)),
-            DeValue::Integer(integer) => {
-                i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(Expected::Number)
-            }
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+                .ok()
+                .map(Expected::Number),
             _ => None,
         };
         if read.is_none() {
@@ -305,8 +315,11 @@ impl Value for ExpectedValue {
 pub struct Documented(DocumentedLifetime);
 
 impl Value for Documented {
-    const SHAPE: Shape =
-        Shape { noun: "a duration, or \"never\"", list: "a list of durations", schema: Schema::Text("") };
+    const SHAPE: Shape = Shape {
+        noun: "a duration, or \"never\"",
+        list: "a list of durations",
+        schema: Schema::Text(""),
+    };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         if value.get_ref().as_str() == Some("never") {
@@ -326,7 +339,11 @@ impl Value for Documented {
 macro_rules! oauth_text {
     ($type:ty: $noun:literal, $pattern:literal) => {
         impl Value for $type {
-            const SHAPE: Shape = Shape { noun: $noun, list: "a list", schema: Schema::Text($pattern) };
+            const SHAPE: Shape = Shape {
+                noun: $noun,
+                list: "a list",
+                schema: Schema::Text($pattern),
+            };
 
             fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
                 let Some(text) = value.get_ref().as_str() else {

@@ -47,7 +47,9 @@ impl Redactions {
         // A user and password in a URL, under whatever key.
         for (scheme, _) in text.match_indices("://") {
             let host = scheme + "://".len();
-            let end = text[host..].find(|c: char| c.is_whitespace() || "/?#\"'".contains(c)).map_or(text.len(), |at| host + at);
+            let end = text[host..]
+                .find(|c: char| c.is_whitespace() || "/?#\"'".contains(c))
+                .map_or(text.len(), |at| host + at);
             if let Some(at) = text[host..end].rfind('@') {
                 found.mask(host..host + at);
             }
@@ -99,7 +101,9 @@ impl Redactions {
         while let Some(equals) = text[offset..line_end].find('=').map(|at| offset + at) {
             offset = equals + 1;
             if !["secret", "vault"].contains(&key_before(&text[..equals])) {
-                let end = text[offset..line_end].find([',', '}']).map_or(line_end, |at| offset + at);
+                let end = text[offset..line_end]
+                    .find([',', '}'])
+                    .map_or(line_end, |at| offset + at);
                 self.mask(offset..end);
             }
         }
@@ -109,9 +113,9 @@ impl Redactions {
 /// The last word before an equals sign, without quotes.
 fn key_before(text: &str) -> &str {
     let text = text.trim_end_matches([' ', '\t', '"', '\'']);
-    let start = text.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').map_or(0, |at| {
-        at + text[at..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = text
+        .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     &text[start..]
 }
 
@@ -140,24 +144,42 @@ mod tests {
 
     #[test]
     fn a_literal_under_a_secret_sounding_key_is_masked() {
-        assert_eq!(shown("client_secret = \"hunter2\" # mine\n"), "client_secret = \"*******\" # mine\n");
+        assert_eq!(
+            shown("client_secret = \"hunter2\" # mine\n"),
+            "client_secret = \"*******\" # mine\n"
+        );
         assert_eq!(shown("client_secret='a' b"), "client_secret='*' b");
-        assert_eq!(shown("Client-Secret = hunter2\nx = 1"), "Client-Secret = *******\nx = 1");
+        assert_eq!(
+            shown("Client-Secret = hunter2\nx = 1"),
+            "Client-Secret = *******\nx = 1"
+        );
         assert_eq!(shown("\"api_key\" = \"é\""), "\"api_key\" = \"**\"");
-        assert_eq!(shown("password = [\"a\", \"b\"]\nx = 1"), "password = **********\nx = 1");
+        assert_eq!(
+            shown("password = [\"a\", \"b\"]\nx = 1"),
+            "password = **********\nx = 1"
+        );
     }
 
     #[test]
     fn strings_over_lines_and_unclosed_strings_are_masked() {
-        assert_eq!(shown("private_key = \"\"\"\nab\ncd\"\"\"\nx = 1"), "private_key = \"\"\"\n**\n**\"\"\"\nx = 1");
+        assert_eq!(
+            shown("private_key = \"\"\"\nab\ncd\"\"\"\nx = 1"),
+            "private_key = \"\"\"\n**\n**\"\"\"\nx = 1"
+        );
         assert_eq!(shown("client_secret = \"ab\nx = 1"), "client_secret = \"**\nx = 1");
         assert_eq!(shown("client_secret = \"a\\\"b\" "), "client_secret = \"****\" ");
     }
 
     #[test]
     fn a_password_in_a_url_is_masked() {
-        assert_eq!(shown("token_url = \"https://u:p@ss@a.example/t@x\""), "token_url = \"https://******@a.example/t@x\"");
-        assert_eq!(shown("# see https://a.example, and ask ops@example.com"), "# see https://a.example, and ask ops@example.com");
+        assert_eq!(
+            shown("token_url = \"https://u:p@ss@a.example/t@x\""),
+            "token_url = \"https://******@a.example/t@x\""
+        );
+        assert_eq!(
+            shown("# see https://a.example, and ask ops@example.com"),
+            "# see https://a.example, and ask ops@example.com"
+        );
     }
 
     #[test]
@@ -174,6 +196,9 @@ mod tests {
 
     #[test]
     fn other_keys_of_a_reference_are_masked() {
-        assert_eq!(shown("client_secret = { value = \"hunter2\" }"), "client_secret = { value =***********}");
+        assert_eq!(
+            shown("client_secret = { value = \"hunter2\" }"),
+            "client_secret = { value =***********}"
+        );
     }
 }

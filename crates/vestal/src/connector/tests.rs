@@ -1,6 +1,7 @@
 //! The connector against real sockets: a TLS server on loopback that answers as each test says, byte by byte.
 
 use super::*;
+use crate::clock::unix_seconds;
 use crate::tls::{CertificateSource, LocalAuthority, LocalNames, ServerCertificate};
 use oauth::{HeaderValue, Method};
 use secret::Secret;
@@ -33,7 +34,7 @@ impl Provider {
     {
         let folder = tempfile::tempdir().expect("a folder");
         let names = LocalNames::new("vault.localhost", "localhost");
-        let authority = LocalAuthority::open(folder.path(), names, wall_seconds()).unwrap_or_else(|error| panic!("{error}"));
+        let authority = LocalAuthority::open(folder.path(), names, unix_seconds()).unwrap_or_else(|error| panic!("{error}"));
         let authority_certificate = authority.certificate().clone();
         let certificate =
             ServerCertificate::load(CertificateSource::Local(authority)).unwrap_or_else(|error| panic!("{error}"));
@@ -121,11 +122,6 @@ async fn read_request(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
             Ok(_) => {}
         }
     }
-}
-
-fn wall_seconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_secs()).expect("in range")
 }
 
 fn not_sent(result: Result<HttpAnswer, SendError>) -> NotSent {
@@ -268,7 +264,7 @@ async fn an_endless_body_is_cut_and_the_connection_closed() {
             drop(stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await);
             let chunk = [b"1000\r\n".as_slice(), &[b'x'; 0x1000], b"\r\n"].concat();
             while stream.write_all(&chunk).await.is_ok() {}
-            drop(closed.expect("one request").send(()));
+            closed.expect("one request").send(()).expect("the test waits for it");
         }
     })
     .await;
@@ -424,7 +420,7 @@ async fn of_a_names_addresses_only_the_permitted_ones_are_called() {
 #[tokio::test]
 async fn the_next_address_is_called_where_the_first_refuses() {
     let provider = Provider::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-    let nobody = closed_port().await;
+    let (_reserved, nobody) = closed_port();
     let mut rules = provider.rules();
     rules.allow.push(nobody.to_string().parse().expect("an entry"));
     let mut connector = connector(rules);
@@ -526,7 +522,10 @@ fn an_authority_that_is_none_is_refused_at_the_start() {
     assert!(error.contains("[outbound] ca"), "{error}");
 }
 
-async fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("an address")
+/// An address at which nobody listens, and nobody can while the socket lives.
+fn closed_port() -> (tokio::net::TcpSocket, SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    (socket, address)
 }

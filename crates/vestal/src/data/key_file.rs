@@ -91,7 +91,7 @@ pub fn open_or_create(path: &Path, may_create: bool, entropy: &dyn Entropy) -> R
         })?;
     check_file(path, &file)?;
     let mut text = Zeroizing::new(String::new());
-    file.by_ref().take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
+    Read::by_ref(&mut file).take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
     let key = parse(text.trim_end()).ok_or_else(|| KeyFileError::NotAKey(path.to_owned()))?;
     KeyEncryptionKey::new("file", &key).map_err(|_| KeyFileError::NotAKey(path.to_owned()))
 }

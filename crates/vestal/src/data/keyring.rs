@@ -14,6 +14,8 @@ pub enum KeyringError {
     Store(StoreError),
     /// A term doesn't unwrap: another key file, or a changed row.
     Unwrap(u32, UnwrapError),
+    /// The terms don't go together: a changed row.
+    Terms,
 }
 
 impl fmt::Display for KeyringError {
@@ -25,6 +27,7 @@ impl fmt::Display for KeyringError {
                 "term {term} of the store's keyring doesn't open with this key file ({error}): \
                  put the key file back that was there when the store was made"
             ),
+            Self::Terms => out.write_str("the store's keyring was changed from outside: restore a backup"),
         }
     }
 }
@@ -46,18 +49,17 @@ pub async fn open_or_create<S: Store>(
         let seed = WrappedSeed::from_bytes(row.wrapped)
             .and_then(|wrapped| key.unwrap(&wrapped))
             .map_err(|error| KeyringError::Unwrap(row.term, error))?;
-        match &mut keyring {
-            None => keyring = Some(Keyring::new(row.term, &seed)),
-            // Rows come in ascending order of their key, so a term can't be there twice.
-            Some(keyring) => drop(keyring.add(row.term, &seed)),
-        }
+        keyring = Some(match keyring {
+            None => Keyring::new(row.term, &seed),
+            Some(keyring) => keyring.with_term(row.term, &seed).map_err(|_| KeyringError::Terms)?,
+        });
     }
     if let Some(keyring) = keyring {
         return Ok(keyring);
     }
     let mut bytes = Zeroizing::new([0; 32]);
     entropy.fill(&mut *bytes);
-    let seed = Seed::new(bytes);
+    let seed = Seed::new(&bytes);
     let mut nonce = [0; 12];
     entropy.fill(&mut nonce);
     let wrapped = key.wrap(1, &seed, nonce).as_bytes().to_vec();

@@ -56,7 +56,7 @@ pub struct Addresses {
     /// The HTTPS listener.
     pub https: SocketAddr,
     /// Health and metrics.
-    pub observe: Option<SocketAddr>,
+    pub observe: SocketAddr,
     /// The vaults' parent, with its port where that isn't 443.
     pub domain: String,
     /// The authority's address.
@@ -65,7 +65,7 @@ pub struct Addresses {
 
 impl Addresses {
     /// What the settings mean with a listener at this address.
-    pub fn new(settings: &ProcessSettings, https: SocketAddr, observe: Option<SocketAddr>) -> Self {
+    pub fn new(settings: &ProcessSettings, https: SocketAddr, observe: SocketAddr) -> Self {
         let port = https.port();
         let suffix = if port == 443 { String::new() } else { format!(":{port}") };
         Self {
@@ -154,8 +154,7 @@ impl Engine {
         )
         .await
         .map_err(words)?;
-        let mut own_listeners = vec![addresses.https];
-        own_listeners.extend(addresses.observe);
+        let own_listeners = vec![addresses.https, addresses.observe];
         let rules = OutboundRules {
             allow: settings.outbound.allow.clone(),
             authorities: outbound_authorities(settings)?,

@@ -52,7 +52,7 @@ pub struct Setup {
     store: OpenStore,
     settings: ProcessSettings,
     https: Listener,
-    observe: Option<Listener>,
+    observe: Listener,
     control: ControlListener,
     certificate: Arc<ServerCertificate>,
     local_authority: Option<LocalCertificates>,
@@ -78,12 +78,8 @@ impl Setup {
         // Whoever has the store's lock owns the socket; one that lies there is a dead process's.
         let control = ControlListener::bind(&store.data().control_socket()).await?;
         let https = Listener::bind(settings.server.listen).await?;
-        let observe = match settings.observe.listen() {
-            Some(address) => Some(Listener::bind(address).await?),
-            None => None,
-        };
-        let addresses =
-            Addresses::new(&settings, https.local_addr(), observe.as_ref().map(Listener::local_addr));
+        let observe = Listener::bind(settings.observe.listen).await?;
+        let addresses = Addresses::new(&settings, https.local_addr(), observe.local_addr());
         let (source, local_authority) = match (&settings.server.certificate, &settings.server.key) {
             (Some(certificate), Some(key)) => {
                 let files = CertificateSource::Files {
@@ -142,7 +138,7 @@ impl Setup {
 pub struct Ready {
     engine: Arc<Engine>,
     https: Listener,
-    observe: Option<Listener>,
+    observe: Listener,
     control: ControlListener,
     certificate: Arc<ServerCertificate>,
 }
@@ -182,14 +178,12 @@ impl Ready {
         };
         let long = Limits { idle: Duration::from_secs(300), body: CONTROL_BODY, ..Limits::default() };
         parts.spawn(control.serve(long, calls, until_stop()));
-        if let Some(observe) = observe {
-            let signs = observe::Signs::new(Arc::clone(&engine), Arc::clone(&certificate));
-            let signs = move |request: Request<Bytes>, _: Peer| {
-                let signs = signs.clone();
-                async move { signs.answer(&request).await }
-            };
-            parts.spawn(observe.serve(Transport::Plain, Limits::default(), signs, until_stop()));
-        }
+        let signs = observe::Signs::new(Arc::clone(&engine), Arc::clone(&certificate));
+        let signs = move |request: Request<Bytes>, _: Peer| {
+            let signs = signs.clone();
+            async move { signs.answer(&request).await }
+        };
+        parts.spawn(observe.serve(Transport::Plain, Limits::default(), signs, until_stop()));
         let keeper = Arc::clone(engine.keeper());
         let renewing = until_stop();
         let mut keeping = tokio::spawn(async move { keeper.run(renewing).await });

@@ -7,6 +7,8 @@
 mod activity;
 mod connection;
 mod control;
+#[cfg(test)]
+mod tests;
 
 pub use control::ControlListener;
 

@@ -7,6 +7,8 @@
 mod endpoint;
 mod faults;
 mod token;
+#[cfg(test)]
+mod tests;
 
 pub use faults::Faults;
 

@@ -69,7 +69,7 @@ CREATE TABLE token (
     id         BLOB NOT NULL UNIQUE,
     vault      TEXT NOT NULL,
     name       TEXT NOT NULL,
-    lane       INTEGER NOT NULL REFERENCES lane (id),
+    lane       INTEGER NOT NULL,
     due        INTEGER NOT NULL,
     expiry     INTEGER NOT NULL,
     generation INTEGER NOT NULL,

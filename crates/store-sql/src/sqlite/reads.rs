@@ -1,0 +1,160 @@
+//! What each read is in SQL. Each is one statement, so that it sees one committed state.
+
+use rusqlite::{Connection, Params, Row, params};
+use store::StoreError;
+use store::rows::{
+    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+};
+use vault::{SecretName, VaultName, VersionId};
+
+use super::columns;
+use super::failure::store_error;
+
+pub(super) fn current(
+    connection: &Connection,
+    vault: &VaultName,
+    name: &SecretName,
+) -> Result<Option<(SecretRow, VersionRow)>, StoreError> {
+    let sql = "SELECT s.vault, s.name, s.current, s.changed, s.keep_versions, s.sealed, \
+                   v.vault, v.name, v.version, v.created, v.enabled, v.not_before, v.expires, v.generation, v.sealed \
+               FROM secret s LEFT JOIN version v ON v.vault = s.vault AND v.name = s.name AND v.version = s.current \
+               WHERE s.vault = ?1 AND s.name = ?2";
+    one(connection, sql, params![vault.as_str(), name.folded()], columns::secret_with_version)
+}
+
+pub(super) fn version(
+    connection: &Connection,
+    vault: &VaultName,
+    name: &SecretName,
+    version: VersionId,
+) -> Result<Option<VersionRow>, StoreError> {
+    let sql = "SELECT vault, name, version, created, enabled, not_before, expires, generation, sealed \
+               FROM version WHERE vault = ?1 AND name = ?2 AND version = ?3";
+    one(connection, sql, params![vault.as_str(), name.folded(), version.0], |row| columns::version(row, 0))
+}
+
+pub(super) fn secrets(
+    connection: &Connection,
+    vault: &VaultName,
+    after: Option<&SecretName>,
+    limit: usize,
+) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
+    let sql = "SELECT s.vault, s.name, s.current, s.changed, s.keep_versions, s.sealed, \
+                   v.vault, v.name, v.version, v.created, v.enabled, v.not_before, v.expires, v.generation, v.sealed \
+               FROM secret s LEFT JOIN version v ON v.vault = s.vault AND v.name = s.name AND v.version = s.current \
+               WHERE s.vault = ?1 AND s.name > ?2 ORDER BY s.name LIMIT ?3";
+    // No name is empty.
+    let after = after.map_or("", SecretName::folded);
+    all(connection, sql, params![vault.as_str(), after, rows(limit)], columns::secret_with_version)
+}
+
+pub(super) fn versions(
+    connection: &Connection,
+    vault: &VaultName,
+    name: &SecretName,
+    after: Option<VersionId>,
+    limit: usize,
+) -> Result<Vec<VersionRow>, StoreError> {
+    let sql = "SELECT vault, name, version, created, enabled, not_before, expires, generation, sealed \
+               FROM version WHERE vault = ?1 AND name = ?2 AND version > ?3 ORDER BY version LIMIT ?4";
+    let after = after.as_ref().map_or(&[][..], |after| &after.0);
+    all(connection, sql, params![vault.as_str(), name.folded(), after, rows(limit)], |row| columns::version(row, 0))
+}
+
+pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<TokenRow>, StoreError> {
+    let sql = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
+               FROM token t JOIN lane l ON l.id = t.lane WHERE t.id = ?1";
+    one(connection, sql, [id.0], columns::token)
+}
+
+pub(super) fn token_of(
+    connection: &Connection,
+    vault: &VaultName,
+    name: &SecretName,
+) -> Result<Option<TokenRow>, StoreError> {
+    let sql = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
+               FROM token t JOIN lane l ON l.id = t.lane WHERE t.vault = ?1 AND t.name = ?2";
+    one(connection, sql, params![vault.as_str(), name.folded()], columns::token)
+}
+
+pub(super) fn tokens(
+    connection: &Connection,
+    after: Option<TokenId>,
+    limit: usize,
+) -> Result<Vec<TokenRow>, StoreError> {
+    let sql = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
+               FROM token t JOIN lane l ON l.id = t.lane WHERE t.id > ?1 ORDER BY t.id LIMIT ?2";
+    let after = after.as_ref().map_or(&[][..], |after| &after.0);
+    all(connection, sql, params![after, rows(limit)], columns::token)
+}
+
+pub(super) fn attempts(
+    connection: &Connection,
+    token: TokenId,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<Vec<AttemptRow>, StoreError> {
+    let sql = "SELECT token, number, started, sealed FROM attempt \
+               WHERE token = ?1 AND number <= ?2 ORDER BY number DESC LIMIT ?3";
+    let last = match before {
+        Some(0) => return Ok(Vec::new()),
+        Some(before) => i64::try_from(before - 1).unwrap_or(i64::MAX),
+        None => i64::MAX,
+    };
+    all(connection, sql, params![token.0, last, rows(limit)], columns::attempt)
+}
+
+pub(super) fn lanes(connection: &Connection) -> Result<Vec<LaneRow>, StoreError> {
+    let sql = "SELECT key, open_at, sealed FROM lane WHERE sealed IS NOT NULL ORDER BY key";
+    all(connection, sql, [], columns::lane)
+}
+
+pub(super) fn definition(
+    connection: &Connection,
+    kind: DefinitionKind,
+    name: &str,
+) -> Result<Option<DefinitionRow>, StoreError> {
+    let sql = "SELECT kind, name, origin, removed, sealed FROM definition WHERE kind = ?1 AND name = ?2";
+    one(connection, sql, params![kind as u8, name], columns::definition)
+}
+
+pub(super) fn definitions(connection: &Connection, kind: DefinitionKind) -> Result<Vec<DefinitionRow>, StoreError> {
+    let sql = "SELECT kind, name, origin, removed, sealed FROM definition WHERE kind = ?1 ORDER BY name";
+    all(connection, sql, params![kind as u8], columns::definition)
+}
+
+pub(super) fn keyring(connection: &Connection) -> Result<Vec<KeyringRow>, StoreError> {
+    all(connection, "SELECT term, wrapped FROM keyring ORDER BY term", [], columns::term)
+}
+
+/// The rows of a statement.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &'static str,
+    values: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let failed = |error| store_error(&error);
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(values).map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// The one row of a statement, if there is one.
+fn one<T>(
+    connection: &Connection,
+    sql: &'static str,
+    values: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    Ok(all(connection, sql, values, read)?.pop())
+}
+
+/// A limit as SQLite takes it.
+pub(super) fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

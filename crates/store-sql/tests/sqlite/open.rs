@@ -1,0 +1,129 @@
+//! Opening: what is made, what is refused, and with which words.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use store::contract::block_on;
+use store::contract::sample::keyring;
+use store::{CommitError, Store as _, StoreError};
+use store_sql::sqlite::{DATABASE_FILE, LOCK_FILE, OpenError, SqliteStore};
+use tempfile::tempdir;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it was made").permissions().mode() & 0o777
+}
+
+#[test]
+fn nobody_else_can_read_what_is_made() {
+    let root = tempdir().expect("a folder");
+    let folder = root.path().join("some/where");
+    let store = SqliteStore::open(&folder).expect("it is new");
+    block_on(store.commit(vec![keyring(1)])).expect("it takes writes");
+    assert_eq!(mode(&folder), 0o700);
+    for file in fs::read_dir(&folder).expect("it is there") {
+        let path = file.expect("it can be listed").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    assert!(folder.join(format!("{DATABASE_FILE}-wal")).exists(), "the log was looked at too");
+}
+
+#[test]
+fn a_file_that_others_could_read_is_closed_to_them() {
+    let root = tempdir().expect("a folder");
+    drop(SqliteStore::open(root.path()).expect("it is new"));
+    let file = root.path().join(DATABASE_FILE);
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("it is ours");
+    let _store = SqliteStore::open(root.path()).expect("it is a store");
+    assert_eq!(mode(&file), 0o600);
+}
+
+#[test]
+fn a_folder_that_others_may_write_into_is_refused() {
+    let root = tempdir().expect("a folder");
+    let folder = root.path().join("shared");
+    fs::create_dir(&folder).expect("it is new");
+    fs::set_permissions(&folder, Permissions::from_mode(0o777)).expect("it is ours");
+    let error = SqliteStore::open(&folder).expect_err("others may write");
+    assert!(matches!(error, OpenError::Exposed { .. }), "{error}");
+    assert!(error.to_string().contains("chmod 700"), "{error}");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_refused() {
+    let root = tempdir().expect("a folder");
+    let path = root.path().join("file");
+    fs::write(&path, "").expect("it is new");
+    let error = SqliteStore::open(&path).expect_err("it is a file");
+    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+    assert!(error.to_string().contains("file"), "{error}");
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_store() {
+    let root = tempdir().expect("a folder");
+    let store = SqliteStore::open(root.path()).expect("it is new");
+    // The lock belongs to the open file, so a second try of this process stands for another's.
+    let error = SqliteStore::open(root.path()).expect_err("it is open");
+    let us = std::process::id();
+    assert!(matches!(error, OpenError::InUse { process: Some(process), .. } if process == us), "{error}");
+    assert!(error.to_string().contains(&format!("process {us}): stop it first")), "{error}");
+
+    fs::write(root.path().join(LOCK_FILE), "?").expect("it is ours");
+    let error = SqliteStore::open(root.path()).expect_err("it is open");
+    assert!(matches!(error, OpenError::InUse { process: None, .. }), "{error}");
+    block_on(store.commit(vec![keyring(1)])).expect("the refused ones did no harm");
+    drop(store);
+    SqliteStore::open(root.path()).expect("it is closed");
+}
+
+#[test]
+fn closing_finishes_what_waits_and_leaves_one_file() {
+    let root = tempdir().expect("a folder");
+    let store = SqliteStore::open(root.path()).expect("it is new");
+    for term in 0..50 {
+        // Polled once, the commit is on its way; then its caller goes away.
+        let mut commit = Box::pin(store.commit(vec![keyring(term)]));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = commit.as_mut().poll(&mut context);
+    }
+    drop(store);
+    assert!(!root.path().join(format!("{DATABASE_FILE}-wal")).exists(), "the log was written back");
+    let store = SqliteStore::open(root.path()).expect("it was closed");
+    assert_eq!(block_on(store.keyring()).expect("a read").len(), 50);
+}
+
+#[test]
+fn another_programs_file_is_refused_and_left_alone() {
+    let root = tempdir().expect("a folder");
+    let file = root.path().join(DATABASE_FILE);
+    let text = "this is no database at all, however long it may be. ".repeat(40);
+    fs::write(&file, &text).expect("it is new");
+    let error = SqliteStore::open(root.path()).expect_err("it is no database");
+    assert!(matches!(error, OpenError::Store(StoreError::Damaged(_))), "{error}");
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
+}
+
+#[test]
+fn a_damaged_page_is_reported_and_hides_nothing_else() {
+    let root = tempdir().expect("a folder");
+    let store = SqliteStore::open(root.path()).expect("it is new");
+    block_on(store.commit(vec![keyring(1)])).expect("it takes writes");
+    drop(store);
+    // The page of the table `keyring`, which is the only one that holds these bytes.
+    let file = root.path().join(DATABASE_FILE);
+    let mut bytes = fs::read(&file).expect("it is there");
+    let written = 1_u32.to_be_bytes().repeat(20);
+    let at = bytes.windows(written.len()).position(|window| window == written).expect("it was written");
+    let page = at / 4096 * 4096;
+    bytes[page..page + 16].fill(0xff);
+    fs::write(&file, bytes).expect("it is ours");
+
+    let store = SqliteStore::open(root.path()).expect("only one table is damaged");
+    let error = block_on(store.keyring()).expect_err("its page is no page");
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    let error = block_on(store.commit(vec![keyring(2)])).expect_err("its page is no page");
+    assert!(matches!(error, CommitError::Store(StoreError::Damaged(_))), "{error}");
+    assert!(block_on(store.lanes()).expect("this table is sound").is_empty());
+    block_on(store.probe()).expect("writes elsewhere go on");
+}

@@ -1,0 +1,129 @@
+//! `dev` and `serve`: the commands that become the running Vestal themselves.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::folder::{CONFIG_FILE, DEV_FOLDER};
+use super::problem::Problem;
+use super::session::Session;
+use super::{Entries, output::Output};
+use crate::config::Period;
+use crate::sandbox::Faults;
+
+/// What `vestal dev` is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DevOptions {
+    /// The data folder.
+    pub dir: PathBuf,
+    /// Where the vaults and the authority listen; port 0 takes a free port.
+    pub listen: SocketAddr,
+    /// How long the sandbox's tokens live.
+    pub lifetime: Duration,
+    /// How the sandbox misbehaves.
+    pub faults: Faults,
+    /// Print one JSON object a line.
+    pub json: bool,
+}
+
+/// What `vestal serve` is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeOptions {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Print one JSON object a line.
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(before_help = "\
+Examples:
+  vestal dev                                       on ./.vestal and 127.0.0.1:8443
+  vestal dev --listen 127.0.0.1:0 --lifetime 10s   on a free port, with a renewal every 5 s
+  vestal dev --sandbox-fail 0.2                    to watch the retries")]
+#[command(after_help = "\
+Next, in another shell: `set -a; . ./.vestal/dev.env`, then any SDK of Azure Key Vault, or `vestal token list`.
+Stopped and started again it goes on where it was.")]
+pub(super) struct DevArguments {
+    /// Where the vaults and the authority listen; port 0 takes a free port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// How long the sandbox's tokens live
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = some_time)]
+    lifetime: Period,
+    /// The share of the sandbox's answers that are errors (500), from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0")]
+    sandbox_fail: Share,
+    /// How late the sandbox answers, such as 2s
+    #[arg(long, value_name = "DURATION")]
+    sandbox_delay: Option<Period>,
+    /// The share of the sandbox's answers that say `too many requests` (429), from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0")]
+    sandbox_throttle: Share,
+}
+
+#[derive(Args)]
+#[command(before_help = "\
+Examples:
+  vestal serve                         ./vestal.toml
+  vestal serve --config prod.toml")]
+#[command(after_help = "\
+SIGHUP reads the file's definitions again. What says how the process runs is read at its start alone.
+Next: `vestal secret set NAME` for each secret that the file names, then `vestal token list`.")]
+pub(super) struct ServeArguments {}
+
+pub(super) fn dev(arguments: DevArguments, session: &mut Session, entries: &Entries) -> Result<(), Problem> {
+    if session.said.config.is_some() {
+        return Err(Problem::usage("`vestal dev` has no configuration file")
+            .help("`vestal serve --config FILE` runs one"));
+    }
+    let DevArguments { listen, lifetime, sandbox_fail, sandbox_delay, sandbox_throttle } = arguments;
+    if sandbox_fail.0 + sandbox_throttle.0 > 1.0 {
+        return Err(Problem::usage("--sandbox-fail and --sandbox-throttle are more than all answers together")
+            .help("make them 1 at most in sum"));
+    }
+    let well_behaved = Faults::default();
+    let faults = Faults {
+        fail: sandbox_fail.0,
+        limit: sandbox_throttle.0,
+        slow: if sandbox_delay.is_some() { 1.0 } else { 0.0 },
+        delay: sandbox_delay.map_or(well_behaved.delay, Period::duration),
+        ..well_behaved
+    };
+    let dir = session.said.folder.clone().unwrap_or_else(|| PathBuf::from(DEV_FOLDER));
+    let options = DevOptions { dir, listen, lifetime: lifetime.duration(), faults, json: session.json };
+    (entries.dev)(options, &mut session.output)
+}
+
+pub(super) fn serve(session: &mut Session, entries: &Entries) -> Result<(), Problem> {
+    if session.said.on_command_line().is_some() {
+        return Err(Problem::usage("`vestal serve` takes its data folder from the configuration, not from --dir")
+            .help("write it there: `[store]`, `data = \"…\"`"));
+    }
+    let config = session.said.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    (entries.serve)(ServeOptions { config, json: session.json }, &mut session.output)
+}
+
+/// A number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Share(f64);
+
+impl FromStr for Share {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or("a share is a number from 0 to 1, such as 0.2")
+    }
+}
+
+fn some_time(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse().map_err(|error: crate::config::PeriodError| error.to_string())?;
+    if period.seconds() == 0 { Err("a token lives for one second at least".to_owned()) } else { Ok(period) }
+}
+
+/// What starts a running Vestal.
+pub type Entry<Options> = fn(Options, &mut Output) -> Result<(), Problem>;

@@ -54,7 +54,7 @@ const PURE: &[&str] = &[
 ];
 
 #[test]
-fn every_edge_between_our_crates_is_in_the_table() {
+fn crates_keep_to_their_edges() {
     let found = edges_outside_the_table(&Workspace::read());
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

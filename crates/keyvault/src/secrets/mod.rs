@@ -58,7 +58,9 @@ impl<S: Store> KeyVault<S> {
             Ok(caller) => caller,
             Err(refusal) => {
                 let mut answer = self.refused(ask, &refusal);
-                answer.headers_mut().insert(header::WWW_AUTHENTICATE, self.challenge(host, vault, directory));
+                answer
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, self.challenge(host, vault, directory));
                 return answer;
             }
         };
@@ -73,16 +75,30 @@ impl<S: Store> KeyVault<S> {
                 return answer;
             }
         };
-        let call = Call { ask, host, vault, directory, caller, operation: route.operation };
+        let call = Call {
+            ask,
+            host,
+            vault,
+            directory,
+            caller,
+            operation: route.operation,
+        };
         let result = self.perform(&call, &route).await;
         let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| AuditOutcome::Allowed);
         self.counters.count(call.operation, outcome);
         // A change that was made stands in the audit already.
         let changed = matches!(call.operation, Operation::SecretSet | Operation::SecretUpdate);
         if !(changed && result.is_ok()) {
-            let version = route.version.as_deref().and_then(|version| VersionId::parse(version).ok());
+            let version = route
+                .version
+                .as_deref()
+                .and_then(|version| VersionId::parse(version).ok());
             // What is no name stays out of the audit, whose lines have a length.
-            let name = if SecretName::parse(&route.name).is_ok() { &*route.name } else { "" };
+            let name = if SecretName::parse(&route.name).is_ok() {
+                &*route.name
+            } else {
+                ""
+            };
             self.audit.read(&call.entry(name, version, outcome));
         }
         match result {
@@ -123,8 +139,10 @@ impl<S: Store> KeyVault<S> {
             Challenge::Tenant => &directory.tenant,
         };
         let parent = host.split_once('.').map_or(host, |(_, parent)| parent);
-        let challenge =
-            format!("Bearer authorization=\"{}/{tenant}\", resource=\"https://{parent}\"", self.sites.authority());
+        let challenge = format!(
+            "Bearer authorization=\"{}/{tenant}\", resource=\"https://{parent}\"",
+            self.sites.authority()
+        );
         HeaderValue::from_str(&challenge).expect("a checked Host and our own address can stand in a header")
     }
 
@@ -136,7 +154,12 @@ impl<S: Store> KeyVault<S> {
                 self.permitted(call, name)?;
             }
             let api = query.api_version()?;
-            Ok(Checked { call, api, query, version: route.version.as_deref() })
+            Ok(Checked {
+                call,
+                api,
+                query,
+                version: route.version.as_deref(),
+            })
         };
         if matches!(
             call.operation,
@@ -168,7 +191,13 @@ impl<S: Store> KeyVault<S> {
     /// Whether the caller may do this, to a secret of this name or, without one, to any.
     fn permitted(&self, call: &Call<'_>, name: Option<&SecretName>) -> Result<(), Refusal> {
         let (app, permission) = (&call.caller.app, call.operation.permission());
-        match decide(&call.caller.policies, &app.object_id, &call.vault.name, permission, name) {
+        match decide(
+            &call.caller.policies,
+            &app.object_id,
+            &call.vault.name,
+            permission,
+            name,
+        ) {
             Decision::Allowed(_) => Ok(()),
             Decision::Refused(_) => Err(Refusal::AccessDenied {
                 caller: format!(
@@ -205,7 +234,10 @@ impl<'r> Call<'r> {
 
 impl<'r> Checked<'r> {
     fn wording(&self) -> Wording<'r> {
-        Wording { host: self.call.host, api: self.api }
+        Wording {
+            host: self.call.host,
+            api: self.api,
+        }
     }
 
     /// The version in the path. What is no version id names a version that is not there.

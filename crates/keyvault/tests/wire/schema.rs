@@ -8,8 +8,11 @@ use serde_json::Value;
 use crate::world::Answer;
 
 static DESCRIPTIONS: LazyLock<[Value; 2]> = LazyLock::new(|| {
-    [include_str!("../../openapi/secrets-7.4.json"), include_str!("../../openapi/secrets-2026-04-01.json")]
-        .map(|text| serde_json::from_str(text).unwrap())
+    [
+        include_str!("../../openapi/secrets-7.4.json"),
+        include_str!("../../openapi/secrets-2026-04-01.json"),
+    ]
+    .map(|text| serde_json::from_str(text).unwrap())
 });
 
 /// The answer to a request of this method and path must have the shape that every description gives it: known members
@@ -17,7 +20,7 @@ static DESCRIPTIONS: LazyLock<[Value; 2]> = LazyLock::new(|| {
 pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
     for description in &*DESCRIPTIONS {
         let schema = if answer.status.is_success() {
-            let operation = &description["paths"][template(path)][method.as_str().to_ascii_lowercase()];
+            let operation = &description["paths"][template(method, path)][method.as_str().to_ascii_lowercase()];
             &operation["responses"][answer.status.as_str()]["schema"]
         } else {
             &description["definitions"]["KeyVaultError"]
@@ -29,11 +32,16 @@ pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
     }
 }
 
-/// The described path that a path is an instance of.
-fn template(path: &str) -> &'static str {
+/// The described path that a path is an instance of. The current version is described as one whose id is empty.
+fn template(method: &Method, path: &str) -> &'static str {
+    let path = path.to_ascii_lowercase();
     let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match segments[..] {
-        [_] => "/secrets",
+        ["deletedsecrets"] => "/deletedsecrets",
+        ["secrets"] => "/secrets",
+        ["secrets", _] if *method == Method::GET || *method == Method::PATCH => {
+            "/secrets/{secret-name}/{secret-version}"
+        }
         ["secrets", _] => "/secrets/{secret-name}",
         ["secrets", _, "versions"] => "/secrets/{secret-name}/versions",
         ["secrets", _, _] => "/secrets/{secret-name}/{secret-version}",
@@ -43,7 +51,9 @@ fn template(path: &str) -> &'static str {
 
 fn conforms(description: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     if let Some(reference) = schema["$ref"].as_str() {
-        let target = description.pointer(reference.trim_start_matches('#')).ok_or("a broken reference")?;
+        let target = description
+            .pointer(reference.trim_start_matches('#'))
+            .ok_or("a broken reference")?;
         return conforms(description, target, value);
     }
     if value.is_null() && schema["x-nullable"] == true {
@@ -64,7 +74,11 @@ fn conforms(description: &Value, schema: &Value, value: &Value) -> Result<(), St
     }
     for (name, member) in value.as_object().into_iter().flatten() {
         let known = &schema["properties"][name];
-        let known = if known.is_null() { &schema["additionalProperties"] } else { known };
+        let known = if known.is_null() {
+            &schema["additionalProperties"]
+        } else {
+            known
+        };
         if known.is_null() {
             return Err(format!("{name} is not described"));
         }
@@ -81,7 +95,10 @@ fn the_checker_finds_what_does_not_conform() {
     let description = &DESCRIPTIONS[0];
     let bundle = &description["definitions"]["SecretBundle"];
     for (text, good) in [
-        (r#"{"value":"v","id":"i","attributes":{"enabled":true,"exp":1},"tags":{"a":"b"}}"#, true),
+        (
+            r#"{"value":"v","id":"i","attributes":{"enabled":true,"exp":1},"tags":{"a":"b"}}"#,
+            true,
+        ),
         (r#"{"value":1}"#, false),
         (r#"{"surprise":"v"}"#, false),
         (r#"{"attributes":{"exp":"1"}}"#, false),

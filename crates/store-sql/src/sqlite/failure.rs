@@ -115,7 +115,9 @@ pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
         ErrorCode::DiskFull => StoreError::Full,
         ErrorCode::SystemIoFailure if is_failed_write(code) => StoreError::Full,
         ErrorCode::SystemIoFailure if !matches!(code, ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA) => {
-            StoreError::Unavailable(format!("the disk failed to read or lock {DATABASE_FILE} ({message}, {code})"))
+            StoreError::Unavailable(format!(
+                "the disk failed to read or lock {DATABASE_FILE} ({message}, {code})"
+            ))
         }
         ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             StoreError::Damaged(format!("the file {DATABASE_FILE} ({message})"))
@@ -146,7 +148,9 @@ fn is_failed_write(code: i32) -> bool {
 /// Whether a commit that failed with this left nothing behind that a crash could bring to life. What is written before
 /// the log's last frame is whole counts for nothing; a sync or the log's index may fail after that.
 pub(super) fn left_nothing(error: &rusqlite::Error) -> bool {
-    let rusqlite::Error::SqliteFailure(failure, _) = error else { return false };
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return false;
+    };
     matches!(failure.code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy)
         || failure.extended_code == ffi::SQLITE_IOERR_WRITE
 }

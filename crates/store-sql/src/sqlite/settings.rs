@@ -21,7 +21,7 @@ pub const READERS: usize = 3;
 /// The write-ahead log is written back into the database when it has this many pages of 4 KiB: 16 MiB. A page that is
 /// written often goes back once for all of them; a larger log would make each start after a crash slower.
 pub const CHECKPOINT_PAGES: i32 = 4_096;
-/// The log doesn't grow beyond this many pages, 64 MiB, while reads hold on to it: the writer then waits for them.
+/// Where reads have kept the log from being written back until it has this many pages, 64 MiB, the writer waits for them.
 pub const WAL_LIMIT_PAGES: i32 = 16_384;
 
 /// Page cache of the writer, in KiB. The operating system caches the file too, without counting as ours.
@@ -65,6 +65,8 @@ fn open(database: &Path, access: OpenFlags, cache_kib: i64) -> rusqlite::Result<
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    // A statement is planned once. Without this, one that a partial index may serve is planned anew for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Notices a page that can't be right when it is read, not when it is followed.
     connection.pragma_update(None, "cell_size_check", true)?;
     // A mapped file counts as our memory, and a failing disk would kill the process instead of failing a read.

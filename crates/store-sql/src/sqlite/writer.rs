@@ -106,21 +106,31 @@ pub(super) struct Writer {
     /// `None` after a failure, until the next job opens it anew.
     connection: Option<Connection>,
     counters: Arc<Counters>,
-    /// How many pages the log has when it is next written back.
-    next_checkpoint: i32,
+    /// How many pages the log had when it could last not be written back whole; 0 once it was.
+    held_at: i32,
+    /// [`CHECKPOINT_PAGES`], unless a test says otherwise.
+    checkpoint_pages: i32,
 }
 
 impl Writer {
     /// Opens the database, brings its schema up to date and takes the next epoch.
     pub(super) fn open(database: &Path, counters: Arc<Counters>) -> Result<Self, OpenError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(OpenError::OldSqlite { found: rusqlite::version() });
+            return Err(OpenError::OldSqlite {
+                found: rusqlite::version(),
+            });
         }
         let mut connection = settings::open_writer(database).map_err(OpenError::sqlite)?;
         schema::migrate(&mut connection)?;
         schema::take_epoch(&mut connection).map_err(OpenError::sqlite)?;
         let database = database.to_owned();
-        Ok(Self { database, connection: Some(connection), counters, next_checkpoint: CHECKPOINT_PAGES })
+        Ok(Self {
+            database,
+            connection: Some(connection),
+            counters,
+            held_at: 0,
+            checkpoint_pages: CHECKPOINT_PAGES,
+        })
     }
 
     /// Serves the queue until it is closed and empty, then closes the database, which writes the log back.
@@ -139,7 +149,10 @@ impl Writer {
     /// refused.
     fn serve(&mut self, jobs: Vec<Job>) {
         match self.transact(&jobs) {
-            Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome)),
+            Ok(outcomes) => jobs
+                .into_iter()
+                .zip(outcomes)
+                .for_each(|(job, outcome)| job.answer(outcome)),
             Err(broken) if jobs.len() == 1 || !broken.nothing_written => {
                 jobs.into_iter().for_each(|job| job.fail(&broken.error));
             }
@@ -185,13 +198,18 @@ impl Writer {
     /// Leaves no trace of a transaction that failed, so that the next one starts well.
     fn recover(&mut self, error: &rusqlite::Error, mut nothing_written: bool) -> Broken {
         let Some(connection) = self.connection.take() else {
-            return Broken { error: store_error(error), nothing_written };
+            return Broken {
+                error: store_error(error),
+                nothing_written,
+            };
         };
         let rolled_back = connection.is_autocommit() || execute(&connection, "ROLLBACK").is_ok();
         if !nothing_written && rolled_back {
             // The log may hold the whole transaction, which this process doesn't count as committed and the next one
             // would. Writing the log back and cutting it off settles that.
-            nothing_written = connection.wal_checkpoint_v2(Some(c"main"), CheckpointMode::TRUNCATE).is_ok();
+            nothing_written = connection
+                .wal_checkpoint_v2(Some(c"main"), CheckpointMode::TRUNCATE)
+                .is_ok();
         }
         if rolled_back && error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
             // Nothing is wrong with the connection.
@@ -209,11 +227,17 @@ impl Writer {
     fn connection(&mut self) -> Result<&Connection, Broken> {
         if self.connection.is_none() {
             let opened = settings::open_writer(&self.database);
-            let opened = opened.map_err(|error| Broken { error: store_error(&error), nothing_written: true })?;
+            let opened = opened.map_err(|error| Broken {
+                error: store_error(&error),
+                nothing_written: true,
+            })?;
             self.connection = Some(opened);
         }
         let missing = || StoreError::Unavailable("its database is closed".to_owned());
-        self.connection.as_ref().ok_or_else(|| Broken { error: missing(), nothing_written: true })
+        self.connection.as_ref().ok_or_else(|| Broken {
+            error: missing(),
+            nothing_written: true,
+        })
     }
 
     /// Writes the log back into the database where it has become long. Everybody was answered by then.
@@ -221,16 +245,25 @@ impl Writer {
         let Some(connection) = &self.connection else { return };
         // A checkpoint that fails, as on a full disk, changes nothing that anybody was told. The next one tries again.
         let checkpoint = |mode| connection.wal_checkpoint_v2(Some(c"main"), mode);
-        let Ok((pages, _)) = checkpoint(CheckpointMode::NOOP) else { return };
-        if pages < self.next_checkpoint {
-            self.next_checkpoint = self.next_checkpoint.min(CHECKPOINT_PAGES.max(pages));
+        let Ok((pages, _)) = checkpoint(CheckpointMode::NOOP) else {
+            return;
+        };
+        if pages < self.held_at {
+            // It was written back whole since, and began anew.
+            self.held_at = 0;
+        }
+        if pages - self.held_at < self.checkpoint_pages {
             return;
         }
-        let mode = if pages < WAL_LIMIT_PAGES { CheckpointMode::PASSIVE } else { CheckpointMode::RESTART };
-        self.next_checkpoint = match checkpoint(mode) {
-            Ok((pages, written_back)) if written_back >= pages => CHECKPOINT_PAGES,
-            // A read holds on to a part of it: not again after each commit.
-            _ => pages.saturating_add(CHECKPOINT_PAGES),
+        let mode = if pages < WAL_LIMIT_PAGES {
+            CheckpointMode::PASSIVE
+        } else {
+            CheckpointMode::RESTART
+        };
+        self.held_at = match checkpoint(mode) {
+            Ok((pages, written_back)) if written_back >= pages => 0,
+            // A read holds on to a part of it, or the disk is full: not again after each commit.
+            _ => pages,
         };
     }
 
@@ -325,3 +358,6 @@ fn execute(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

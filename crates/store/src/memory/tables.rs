@@ -147,6 +147,8 @@ impl Tables {
     }
 
     pub(super) fn due(&self, now: Wall, per_lane: usize) -> Vec<TokenRow> {
+        // Not even then is a lane open that never opens.
+        let now = now.min(Wall(Wall::NEVER.0 - 1));
         let mut lanes: BTreeMap<&str, Vec<&Numbered<TokenRow>>> = BTreeMap::new();
         for token in self.waiting().filter(|token| self.ready_at(&token.row) <= now) {
             lanes.entry(&token.row.lane).or_default().push(token);

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::{AuditEntry, AuditOutcome, Store as _};
+use store::{Audit as _, AuditEntry, AuditOutcome, Store as _};
 use vault::{SecretName, VaultName, VersionId};
 
 pub use self::failure::Failed;

@@ -7,7 +7,7 @@ use super::name::Named;
 use super::problem::Problem;
 use super::session::Session;
 use super::when;
-use crate::admin::wire::SecretValue;
+use crate::cli::wire::SecretValue;
 
 #[derive(Args)]
 #[command(before_help = "\
@@ -36,9 +36,9 @@ pub(super) fn run(arguments: GetArguments, session: &mut Session) -> Result<(), 
     }
     session.output.value(&value.value)?;
     match value.expires.map(when::ms) {
-        Some(end) if session.clock.is_past(end) => {
-            session.output.warn(&format!("this value ended {}", session.clock.both(end)))
-        }
+        Some(end) if session.clock.is_past(end) => session
+            .output
+            .warn(&format!("this value ended {}", session.clock.both(end))),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: what a person or a script says, and how it is answered.
 //!
 //! `dev`, `serve` and `check` run in this process. Every other command is a client of the admin API of the running
-//! process ([`crate::admin::wire`]), over the control socket in its data folder. Begin with [`run`], and with
+//! process ([`crate::cli::wire`]), over the control socket in its data folder. Begin with [`run`], and with
 //! `arguments`, which declares every command.
 //!
 //! Standard output carries what was asked for and nothing else; what is said about it goes to standard error. The exit
@@ -22,6 +22,7 @@ mod plan;
 mod policy;
 mod problem;
 mod reference;
+mod running;
 mod secret;
 mod session;
 mod start;
@@ -31,10 +32,14 @@ mod table;
 mod token;
 mod vaults;
 mod when;
+#[path = "../admin/wire.rs"]
+pub mod wire;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::ColorChoice;
+use jiff::tz::TimeZone;
 
 use self::arguments::Command;
 pub use self::exit::Exit;
@@ -45,6 +50,7 @@ pub use self::reference::reference_page;
 use self::session::Session;
 pub use self::start::{DevOptions, Entry, ServeOptions};
 pub use self::when::Clock;
+use crate::clock;
 
 /// What the program finds around it.
 pub struct World {
@@ -67,14 +73,33 @@ pub struct Entries {
     pub serve: Entry<ServeOptions>,
 }
 
-/// Does what the arguments say; the first is the program's own name.
-pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit {
-    let World { mut output, input, clock, entries } = world;
+/// Does what the arguments say in this process's own world; the first is the program's own name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let world = World {
+        output: Output::of_process(),
+        input: Input::of_process(),
+        clock: Clock {
+            now_ms: || clock::now().wall.0,
+            zone: TimeZone::system(),
+        },
+        entries: running::ENTRIES,
+    };
+    run_in(world, arguments).into()
+}
+
+/// Does what the arguments say in a world of one's own, as tests have it.
+pub fn run_in(world: World, arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let World {
+        mut output,
+        input,
+        clock,
+        entries,
+    } = world;
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     color(&mut output, arguments::color_in(&arguments));
     let (arguments, said) = match arguments::read(&arguments) {
         Ok(read) => read,
-        Err(error) => return help_or_usage(&mut output, &error),
+        Err(error) => return help_or_usage(&output, &error),
     };
     let everywhere = &arguments.everywhere;
     color(&mut output, everywhere.color);
@@ -82,7 +107,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, world: World) -> Exit 
         output.set_quiet();
     }
     let (vault, json) = (everywhere.vault(), everywhere.json);
-    let mut session = Session { output, input, clock, said, vault, json };
+    let mut session = Session {
+        output,
+        input,
+        clock,
+        said,
+        vault,
+        json,
+    };
     match carry_out(arguments.command, &mut session, &entries) {
         Ok(exit) => exit,
         Err(problem) => {
@@ -120,13 +152,13 @@ fn color(output: &mut Output, choice: ColorChoice) {
 }
 
 /// Help and version are results; everything else that clap says is a mistake in the arguments.
-fn help_or_usage(output: &mut Output, error: &clap::Error) -> Exit {
+fn help_or_usage(output: &Output, error: &clap::Error) -> Exit {
     let text = error.render().ansi().to_string();
     if error.use_stderr() {
         output.problem(&Problem::shown(Exit::Usage, text));
         return Exit::Usage;
     }
-    match output.text(&text) {
+    match output.line(text.trim_end()) {
         Ok(()) => Exit::Done,
         Err(problem) => problem.exit(),
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use vault::{NameError, SecretName, VaultName};
+use vault::{MAX_SECRET_NAME_CHARS, NameError, SecretName, VaultName};
 
 /// A secret, or the managed token behind it; perhaps with its vault.
 #[derive(Clone, Debug)]
@@ -19,16 +19,22 @@ impl FromStr for Named {
             Some((vault, name)) => (Some(VaultName::parse(vault)?), name),
             None => (None, text),
         };
-        Ok(Self { vault, name: SecretName::parse(name)? })
+        Ok(Self {
+            vault,
+            name: SecretName::parse(name)?,
+        })
     }
 }
 
-/// The name of an app or a policy: the same letters as a secret's.
-pub(super) fn plain_name(text: &str) -> Result<String, String> {
-    SecretName::parse(text).map(|name| name.as_written().to_owned()).map_err(|error| match error {
-        NameError::SecretLength => format!("a name has 1 to {} characters", vault::MAX_SECRET_NAME_CHARS),
-        error => error.to_string(),
-    })
+/// The name of an app or a policy: letters, digits, hyphens, dots and underscores.
+pub(super) fn plain_name(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    // Dots alone would be another place in a path.
+    let dots_alone = text.chars().all(|c| c == '.');
+    if dots_alone || text.len() > MAX_SECRET_NAME_CHARS || !text.chars().all(plain) {
+        return Err("a name is 1 to 127 letters, digits, hyphens, dots and underscores");
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -49,7 +55,9 @@ mod tests {
         for text in ["", "a/", "/a", "contoso/a/b", "..", "a b", "contoso/ä", "ab/x"] {
             assert!(text.parse::<Named>().is_err(), "{text}");
         }
-        assert!(plain_name("reader").is_ok());
-        assert!(plain_name("../x").is_err());
+        assert!(plain_name("reader_1.x").is_ok());
+        for text in ["", ".", "..", "../x", "a/b", "ä"] {
+            assert!(plain_name(text).is_err(), "{text}");
+        }
     }
 }

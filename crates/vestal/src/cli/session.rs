@@ -9,7 +9,7 @@ use super::name::Named;
 use super::output::Output;
 use super::problem::Problem;
 use super::when::Clock;
-use crate::admin::wire::VaultView;
+use crate::cli::wire::VaultView;
 
 /// One run of the program.
 pub(super) struct Session {
@@ -41,10 +41,12 @@ impl Session {
             [only] => VaultName::parse(only).map_err(|error| Problem::failed(error.to_string())),
             [] => Err(Problem::usage("there is no vault yet")
                 .help("declare one in the configuration file, `[vault.NAME]`, and run `vestal apply`")),
-            several => Err(Problem::usage("there are several vaults, and none is named").help(format!(
-                "write VAULT/NAME, or name one with --vault or VESTAL_VAULT: {}",
-                several.join(", ")
-            ))),
+            several => Err(
+                Problem::usage("there are several vaults, and none is named").help(format!(
+                    "write VAULT/NAME, or name one with --vault or VESTAL_VAULT: {}",
+                    several.join(", ")
+                )),
+            ),
         }
     }
 
@@ -67,5 +69,10 @@ impl Session {
     pub(super) fn token_path(&self, client: &Client, named: &Named) -> Result<String, Problem> {
         let (vault, name) = self.one(client, named)?;
         Ok(format!("/tokens/{vault}/{name}"))
+    }
+
+    /// What was done, in words; with `--json` the answer has said it.
+    pub(super) fn note_unless_json(&mut self, text: &str) -> Result<(), Problem> {
+        if self.json { Ok(()) } else { self.output.note(text) }
     }
 }

@@ -1,7 +1,7 @@
 //! The few styles there are. Wherever a style says something, a word beside it says the same.
 
-use clap::builder::styling::{AnsiColor, Style};
 use clap::builder::Styles;
+use clap::builder::styling::{AnsiColor, Style};
 
 /// No style.
 pub(super) const PLAIN: Style = Style::new();

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::problem::Problem;
 use super::session::Session;
 use super::table::Table;
-use crate::admin::wire::VaultView;
+use crate::cli::wire::VaultView;
 
 #[derive(Subcommand)]
 pub(super) enum VaultCommand {
@@ -21,11 +21,13 @@ pub(super) fn run(command: &VaultCommand, session: &mut Session) -> Result<(), P
         return session.output.json(&vaults);
     }
     if vaults.is_empty() {
-        return session.output.note("There is no vault yet. Declare one in the configuration: `[vault.NAME]`.");
+        return session
+            .output
+            .note("There is no vault yet. Declare one in the configuration: `[vault.NAME]`.");
     }
-    let mut table = Table::new(&["VAULT", "URL", "ORIGIN"]);
+    let mut table = Table::new(&["VAULT", "URL"]);
     for vault in vaults {
-        table.row(vec![vault.name.into(), vault.url.into(), vault.origin.into()]);
+        table.row(vec![vault.name.into(), vault.url.into()]);
     }
     session.output.table(table)
 }

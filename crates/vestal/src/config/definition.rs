@@ -2,6 +2,7 @@
 //! store, where definitions made with the CLI stand beside them.
 
 use keeper::TokenDefinition;
+use keyvault::Challenge;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use toml::Spanned;
@@ -57,9 +58,9 @@ section! {
     /// A vault: a set of secrets with a host name of its own, which speaks Azure Key Vault's API. Its name is 3 to 24
     /// letters, digits and hyphens.
     VaultSettings: Serialize {
-        /// Which tenant the vault names when it asks a client to log in. With `adfs`, Azure's SDKs come here with nothing
-        /// set but `AZURE_AUTHORITY_HOST` and `AZURE_TENANT_ID=adfs`. With `tenant`, it is the tenant id of this Vestal,
-        /// for clients that must have one; most of them then first ask Microsoft whether they may.
+        /// Which tenant the vault names when it asks a client to log in. With `adfs`, Azure's SDKs come here with
+        /// nothing set but `AZURE_AUTHORITY_HOST` and `AZURE_TENANT_ID=adfs`. With `tenant`, it is the tenant id of
+        /// this Vestal, for clients that must have one; most of them then first ask Microsoft whether they may.
         challenge: Challenge = default r#""adfs""#;
     }
 }
@@ -87,8 +88,8 @@ section! {
         /// What the token is asked to be good for, in the API's own words.
         scope: Vec<Text> = default r#"[]"#, r#"["identify"]"#;
 
-        /// The life that a reader is sure to find left in the token. It draws renewals forward where needed. One that the
-        /// token's lifetime can't hold is refused, with the largest that it can.
+        /// The life that a reader is sure to find left in the token. It draws renewals forward where needed. One that
+        /// the token's lifetime can't hold is refused, with the largest that it can.
         promise: Period = optional r#""10m""#;
 
         /// How long the token lives, where neither the API's answer nor the provider's document says it.
@@ -128,16 +129,6 @@ section! {
         /// credentials among them.
         names: Vec<Pattern> = default r#"[]"#, r#"["discord-*-token"]"#;
     }
-}
-
-/// How a vault names its tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Challenge {
-    /// As `adfs`, for which no client asks Microsoft.
-    Adfs,
-    /// By this Vestal's tenant id.
-    Tenant,
 }
 
 word_value!(Challenge: "a challenge", "a list of challenges", [

@@ -31,8 +31,8 @@ use std::path::Path;
 use vault::{SecretName, VaultName};
 
 pub use definition::{
-    AppName, AppSettings, Challenge, ClientId, Definition, Definitions, PolicySettings, SecretReference, Source,
-    TokenSettings, VaultSettings,
+    AppName, AppSettings, ClientId, Definition, Definitions, PolicySettings, SecretReference, Source, TokenSettings,
+    VaultSettings,
 };
 pub use diff::{Action, Change, DefinitionView, FieldChange, Plan, diff};
 pub use explain::{Explanation, explain};

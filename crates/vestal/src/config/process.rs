@@ -80,8 +80,8 @@ section! {
 }
 
 section! {
-    /// What Vestal may call. Public addresses are always allowed; private ones, loopback and the like only if they stand
-    /// here, so that nobody who may declare a token can make Vestal talk to your internal network.
+    /// What Vestal may call. Public addresses are always allowed; private ones, loopback and the like only if they
+    /// stand here, so that nobody who may declare a token can make Vestal talk to your internal network.
     OutboundSettings {
         /// Networks, addresses, and hosts with their port that may be called besides public addresses.
         allow: Vec<Allowed> = default r#"[]"#, r#"["10.1.0.0/16", "sso.corp.example:443"]"#;
@@ -99,8 +99,8 @@ section! {
         /// vault and name the secret: `{ secret = "alert-webhook", vault = "contoso" }`.
         webhook: Webhook = optional r#""https://alerts.example.com/vestal""#;
 
-        /// A program that is run for each alert, with its arguments; it gets the alert as JSON on its standard input. The
-        /// program is a path, and no shell is involved.
+        /// A program that is run for each alert, with its arguments; it gets the alert as JSON on its standard input.
+        /// The program is a path, and no shell is involved.
         command: AlertCommand = optional r#"["/usr/local/bin/notify", "--tokens"]"#;
     }
 }

@@ -18,8 +18,8 @@ use super::suggest::{listed, nearest};
 use super::value::{Count, Parameters, Text, read_text, word_value};
 
 section! {
-    /// An API's token endpoint, described by you: for an API that has no preset, or over a preset that doesn't suit. What
-    /// is left out comes from what it extends. Its name is 1 to 64 of `a-z`, `0-9` and `-`.
+    /// An API's token endpoint, described by you: for an API that has no preset, or over a preset that doesn't suit.
+    /// What is left out comes from what it extends. Its name is 1 to 64 of `a-z`, `0-9` and `-`.
     ProviderSettings {
         /// The preset, or other provider of this file, that this one lies over. Left out, it is the preset of the same
         /// name, or else `generic`, the standard (RFC 6749).
@@ -56,7 +56,7 @@ section! {
         lifetime: LifetimeSettings = default r#"{}"#, r#"{ documented = "1h" }"#;
 
         /// What errors of the API's own mean. The first rule that fits decides; these come before those from below.
-        errors: Vec<ErrorRuleSettings> = default r#"[]"#, r#"[{ status = 403, error = "rate_limited", class = "throttled" }]"#;
+        errors: Vec<ErrorRuleSettings> = default r#"[]"#, r#"[{ error = "rate_limited", class = "throttled" }]"#;
 
         /// What renewals should know of the API.
         renewal: RenewalSettings = default r#"{}"#, r#"{ kills_previous = true }"#;

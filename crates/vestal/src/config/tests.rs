@@ -1,5 +1,6 @@
-//! Configurations as files: `tests/config/NAME.toml`, and beside it what is said of it. `NAME.stderr` holds the problems
-//! of one that is refused, `NAME.stdout` the explanation of one that is fine. `VESTAL_UPDATE=1` writes them again.
+//! Configurations as files: `tests/config/NAME.toml`, and beside it what is said of it. `NAME.stderr` holds the
+//! problems of one that is refused, `NAME.stdout` the explanation of one that is fine. `VESTAL_UPDATE=1` writes them
+//! again.
 
 use std::path::{Path, PathBuf};
 
@@ -228,7 +229,10 @@ fn definitions_know_their_lines_and_become_rows() {
         })
         .collect();
     let row = |kind: &str, name: &str, line, body: &str| (kind.to_owned(), name.to_owned(), line, body.to_owned());
-    let token = r#"{"client_id":{"literal":"id"},"client_secret":{"secret":{"name":"s","vault":"contoso"}},"keep_versions":25,"promise":60,"provider":"mine"}"#;
+    let token = concat!(
+        r#"{"client_id":{"literal":"id"},"client_secret":{"secret":{"name":"s","vault":"contoso"}},"#,
+        r#""keep_versions":25,"promise":60,"provider":"mine"}"#,
+    );
     assert_eq!(
         views,
         [
@@ -247,7 +251,8 @@ fn definitions_know_their_lines_and_become_rows() {
 }
 
 proptest::proptest! {
-    /// Whatever is cut out of a file, and whatever is put in instead: it is read or refused, shown, and no secret with it.
+    /// Whatever is cut out of a file, and whatever is put in instead: it is read or refused, shown, and no secret with
+    /// it.
     #[test]
     fn no_text_makes_the_reader_panic_or_show_a_secret(
         cut in 0_usize..3_000,

@@ -33,6 +33,8 @@ pub enum NotSent {
     UrlHasCredentials,
     /// A header's name or value has a character that HTTP can't carry.
     UnsendableHeader(String),
+    /// A header that only the connector itself may set.
+    ReservedHeader(String),
     /// Every address of the host is refused by the outbound rules; this is the first.
     Denied(Denial),
     /// The name could not be resolved; the resolver's own words.
@@ -93,7 +95,10 @@ impl fmt::Display for SendError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // A denial names host, address and the line to add by itself.
-            Self::NotSent { why: NotSent::Denied(denial), .. } => denial.fmt(out),
+            Self::NotSent {
+                why: NotSent::Denied(denial),
+                ..
+            } => denial.fmt(out),
             Self::NotSent { host, why } => write!(out, "{host} was not asked: {why}"),
             Self::Unknown { host, why } => write!(out, "{host} was asked, and no answer was received: {why}"),
         }
@@ -113,6 +118,9 @@ impl fmt::Display for NotSent {
                 out,
                 "the header {name} has a character that HTTP can't carry; look for a line break in the secret or setting behind it"
             ),
+            Self::ReservedHeader(name) => {
+                write!(out, "the header {name} is set by Vestal itself; take it out of the provider's headers")
+            }
             Self::Denied(denial) => denial.fmt(out),
             Self::NameNotResolved(why) => write!(
                 out,
@@ -154,9 +162,14 @@ impl fmt::Display for Unknown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeadlinePassed(deadline) => {
-                write!(out, "none began within {deadline:?}; see whether the provider reports an outage")
+                write!(
+                    out,
+                    "none began within {deadline:?}; see whether the provider reports an outage"
+                )
             }
-            Self::Closed => out.write_str("the connection was closed first; see whether the provider reports an outage"),
+            Self::Closed => {
+                out.write_str("the connection was closed first; see whether the provider reports an outage")
+            }
             Self::HeadTooLarge => write!(
                 out,
                 "its headers are larger than {} KiB or more than {}; check that the URL is the token endpoint's",

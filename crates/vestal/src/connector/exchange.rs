@@ -26,6 +26,20 @@ const REQUEST_ID_HEADERS: [&str; 8] = [
     "cf-ray",
 ];
 
+/// Headers that say how the message is carried. A setting that changed one could smuggle a second request in, or send
+/// the first to another host's door.
+const RESERVED_HEADERS: [&str; 9] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "accept-encoding",
+];
+
 /// The longest value of a header that is kept, in bytes.
 const HEADER_VALUE_LIMIT: usize = 512;
 
@@ -44,19 +58,29 @@ pub(super) fn wire_form(request: HttpRequest, authority: &str) -> Result<http::R
     *wire.uri_mut() = http::Uri::try_from(target).map_err(|_| unsendable("(path)"))?;
     let headers = wire.headers_mut();
     headers.insert(http::header::HOST, authority.parse().map_err(|_| unsendable("host"))?);
-    headers.insert(http::header::USER_AGENT, http::HeaderValue::from_static(super::USER_AGENT));
+    headers.insert(
+        http::header::USER_AGENT,
+        http::HeaderValue::from_static(super::USER_AGENT),
+    );
     // An encoded body would have to be decoded, and a small one can decode to a huge one.
-    headers.insert(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
+    headers.insert(
+        http::header::ACCEPT_ENCODING,
+        http::HeaderValue::from_static("identity"),
+    );
     headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     for (name, value) in request.headers {
         let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable(&name))?;
+        if RESERVED_HEADERS.contains(&header.as_str()) {
+            return Err(NotSent::ReservedHeader(name));
+        }
         let value = match value {
             HeaderValue::Plain(text) => http::HeaderValue::try_from(text),
-            HeaderValue::Secret(secret) => http::HeaderValue::from_maybe_shared(Bytes::from_owner(Owned(secret)))
-                .map(|mut value| {
+            HeaderValue::Secret(secret) => {
+                http::HeaderValue::from_maybe_shared(Bytes::from_owner(Owned(secret))).map(|mut value| {
                     value.set_sensitive(true);
                     value
-                }),
+                })
+            }
         };
         headers.insert(header, value.map_err(|_| unsendable(&name))?);
     }
@@ -71,8 +95,14 @@ pub(super) async fn exchange(
     end: Instant,
     deadline: Duration,
 ) -> Result<HttpAnswer, SendError> {
-    let not_sent = |why| SendError::NotSent { host: host.to_owned(), why };
-    let unknown = |why| SendError::Unknown { host: host.to_owned(), why };
+    let not_sent = |why| SendError::NotSent {
+        host: host.to_owned(),
+        why,
+    };
+    let unknown = |why| SendError::Unknown {
+        host: host.to_owned(),
+        why,
+    };
 
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_LIMIT)
@@ -91,14 +121,23 @@ pub(super) async fn exchange(
             // The library hands the request back only where it never began to write it.
             let never_written = error.take_message().is_some();
             let error = error.into_error();
-            return Err(if never_written { not_sent(NotSent::ClosedEarly) } else { unknown(what_happened(&error)) });
+            return Err(if never_written {
+                not_sent(NotSent::ClosedEarly)
+            } else {
+                unknown(what_happened(&error))
+            });
         }
         Err(_) => return Err(unknown(Unknown::DeadlinePassed(deadline))),
     };
     let status = answer.status().as_u16();
     let headers = headers_that_matter(answer.headers());
     let (body, truncated) = read_body(answer.into_body(), end).await;
-    Ok(HttpAnswer { status, headers, body, truncated })
+    Ok(HttpAnswer {
+        status,
+        headers,
+        body,
+        truncated,
+    })
 }
 
 /// Reads the body up to the limit. From here on there is an answer, and it is handed on whatever happens: a body that

@@ -86,7 +86,12 @@ impl Connector {
             Some(own) => Some(own_tls(&own.authority)?),
             None => None,
         };
-        Ok(Self { rules, public, own, resolver: Resolver::System })
+        Ok(Self {
+            rules,
+            public,
+            own,
+            resolver: Resolver::System,
+        })
     }
 
     /// Sends the request and reads the answer, all within `deadline` (at most [`LONGEST_DEADLINE`]).
@@ -101,7 +106,10 @@ impl Connector {
         let deadline = deadline.min(LONGEST_DEADLINE);
         let end = Instant::now() + deadline;
         let host = host_and_port(&request.url);
-        let not_sent = |why| SendError::NotSent { host: host.clone(), why };
+        let not_sent = |why| SendError::NotSent {
+            host: host.clone(),
+            why,
+        };
 
         let callee = Callee::of(&request.url).map_err(not_sent)?;
         let wire = exchange::wire_form(request, &callee.authority()).map_err(not_sent)?;
@@ -117,17 +125,19 @@ impl Connector {
         deadline: Duration,
     ) -> Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>, NotSent> {
         let late = |stage| move |_| dial::too_late(stage, deadline);
+        let name = callee.server_name()?;
         let addresses = timeout_at(end, dial::permitted_addresses(callee, &self.rules, &self.resolver))
             .await
             .map_err(late(Stage::Resolving))??;
-        let (stream, permit) =
-            timeout_at(end, dial::connect_to_one(&addresses, &self.rules)).await.map_err(late(Stage::Connecting))??;
+        let (stream, permit) = timeout_at(end, dial::connect_to_one(&addresses, &self.rules))
+            .await
+            .map_err(late(Stage::Connecting))??;
         let tls = match (permit, &self.own, &self.public) {
             (Permit::OwnProvider, Some(own), _) => own,
             (_, _, Ok(public)) => public,
             (_, _, Err(why)) => return Err(NotSent::NoAuthorities(why.clone())),
         };
-        timeout_at(end, tls.connect(callee.server_name()?, stream))
+        timeout_at(end, tls.connect(name, stream))
             .await
             .map_err(late(Stage::Handshake))?
             .map_err(|error| NotSent::TlsFailed(tls::handshake_failure(&error)))
@@ -149,7 +159,8 @@ fn public_tls(authorities: &[CertificateDer<'static>]) -> Result<TlsConnector, S
 }
 
 fn own_tls(authority: &CertificateDer<'static>) -> Result<TlsConnector, ConnectorError> {
-    let unusable = |error: rustls::Error| ConnectorError(format!("the local certificate authority can't be used: {error}"));
+    let unusable =
+        |error: rustls::Error| ConnectorError(format!("the local certificate authority can't be used: {error}"));
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.clone()).map_err(unusable)?;
     let builder = ClientConfig::builder_with_provider(tls::crypto_provider())

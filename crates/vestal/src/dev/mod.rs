@@ -9,36 +9,19 @@ mod setup;
 mod watch;
 
 use core::future::Future;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 
 pub use self::environment::ENVIRONMENT_FILE;
 use self::setup::{Credential, READER, ROOT, TOKEN_NAME, VAULT};
+use crate::cli::DevOptions;
 use crate::clock;
 use crate::config;
 use crate::connector::OwnProvider;
 use crate::engine::{ServeError, Setup};
-use crate::sandbox::{Faults, Sandbox, SandboxOptions};
+use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::tls;
-
-/// What `vestal dev` is told.
-#[derive(Clone, Debug)]
-pub struct DevOptions {
-    /// The data folder.
-    pub dir: PathBuf,
-    /// Where to listen; port 0 takes a free port.
-    pub listen: SocketAddr,
-    /// How long the sandbox's tokens live.
-    pub lifetime: Duration,
-    /// How the sandbox misbehaves.
-    pub faults: Faults,
-    /// One JSON object a line instead of words.
-    pub json: bool,
-}
 
 /// Where `vestal dev` says what happens: what it prints on stdout, and hints for people on stderr.
 pub trait Say: Send + Sync {

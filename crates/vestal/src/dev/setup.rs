@@ -7,7 +7,8 @@ use secret::Secret;
 use store::{Entropy as _, NewSecret, RecordError, Records, Store};
 use vault::{SecretBody, SecretName, VaultName};
 
-use super::{DevOptions, Say};
+use super::Say;
+use crate::cli::DevOptions;
 use crate::clock::{self, SystemEntropy};
 use crate::config::{self, ProcessSettings};
 use crate::engine::{Addresses, Engine, ServeError};

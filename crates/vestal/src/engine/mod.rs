@@ -5,6 +5,7 @@
 
 mod outward;
 mod serve;
+mod vitals;
 
 use core::fmt;
 use std::net::SocketAddr;
@@ -16,11 +17,12 @@ use keyvault::{KeyVault, Settings};
 use renewal::{LaneLimits, Wall};
 use rustls_pki_types::CertificateDer;
 use store::{Audit, CACHE_BYTES, Records};
-use store_sql::SqliteStore;
+use store_sql::sqlite::SqliteStore;
 use tokio::sync::broadcast;
 
 pub use self::outward::Outward;
 pub use self::serve::{ServeError, Setup, serve};
+pub use self::vitals::EngineVitals;
 use crate::admin::wire::VaultView;
 use crate::audit::AuditFile;
 use crate::clock::{self, SystemClock, SystemEntropy};

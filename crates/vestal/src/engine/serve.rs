@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use renewal::LaneLimits;
 use tokio::sync::watch;
 
-use super::{Addresses, Engine, OpenError, OpenStore};
+use super::{Addresses, Engine, EngineVitals, OpenError, OpenStore};
 use crate::admin::Admin;
 use crate::clock;
 use crate::config::{self, Config, ProcessSettings};
@@ -178,7 +178,8 @@ impl Ready {
         };
         let long = Limits { idle: Duration::from_secs(300), body: CONTROL_BODY, ..Limits::default() };
         parts.spawn(control.serve(long, calls, until_stop()));
-        let signs = observe::Signs::new(Arc::clone(&engine), Arc::clone(&certificate));
+        let vitals = EngineVitals::new(Arc::clone(&engine), Arc::clone(&certificate));
+        let signs = observe::Signs::new(vitals, Arc::clone(engine.metrics()));
         let signs = move |request: Request<Bytes>, _: Peer| {
             let signs = signs.clone();
             async move { signs.answer(&request).await }
@@ -240,7 +241,7 @@ pub async fn serve(
 async fn warn_of_missing_secrets(engine: &Engine, config: &Config) {
     for token in &config.definitions.tokens {
         for (setting, vault, name) in token.body.credentials() {
-            if engine.records().current(vault, name).await == Err(store::RecordError::NotFound) {
+            if matches!(engine.records().current(vault, name).await, Err(store::RecordError::NotFound)) {
                 tracing::warn!(
                     "{}:{}: the {setting} of token {} is to come from {vault}/{name}, which isn't there yet: \
                      run `vestal secret set {vault}/{name}`",

@@ -62,7 +62,13 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) fn new(limits: Limits, bytes_mean_a_request: bool) -> Self {
-        Self { limits, bytes_mean_a_request, answered: 0, waiting_for_head: Duration::ZERO, idle: Duration::ZERO }
+        Self {
+            limits,
+            bytes_mean_a_request,
+            answered: 0,
+            waiting_for_head: Duration::ZERO,
+            idle: Duration::ZERO,
+        }
     }
 
     /// How often to look. A slow head is cut after its limit, and at most half as much later.
@@ -81,11 +87,19 @@ impl Observer {
         let first = answered == 0;
         if first || (self.bytes_mean_a_request && activity.heard_since.load(Relaxed)) {
             self.waiting_for_head += period;
-            return if self.waiting_for_head > self.limits.head_read { Verdict::Cut } else { Verdict::Keep };
+            return if self.waiting_for_head > self.limits.head_read {
+                Verdict::Cut
+            } else {
+                Verdict::Keep
+            };
         }
         self.waiting_for_head = Duration::ZERO;
         self.idle += period;
-        if self.idle >= self.limits.idle { Verdict::Finish } else { Verdict::Keep }
+        if self.idle >= self.limits.idle {
+            Verdict::Finish
+        } else {
+            Verdict::Keep
+        }
     }
 }
 
@@ -96,7 +110,11 @@ pub(super) struct Heard<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Heard<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
@@ -137,7 +155,11 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits { head_read: Duration::from_secs(10), idle: Duration::from_secs(20), ..Limits::default() }
+        Limits {
+            head_read: Duration::from_secs(10),
+            idle: Duration::from_secs(20),
+            ..Limits::default()
+        }
     }
 
     fn heard(activity: &Activity) {

@@ -104,7 +104,11 @@ pub struct BindError {
 
 impl BindError {
     fn new(place: &dyn fmt::Display, error: io::Error, next_step: impl Into<String>) -> Self {
-        Self { place: place.to_string(), error, next_step: next_step.into() }
+        Self {
+            place: place.to_string(),
+            error,
+            next_step: next_step.into(),
+        }
     }
 
     fn tcp(address: SocketAddr, error: io::Error) -> Self {
@@ -114,7 +118,8 @@ impl BindError {
                 address.port()
             ),
             io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher port, or grant it".to_owned()
+                "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher port, or grant it"
+                    .to_owned()
             }
             io::ErrorKind::AddrNotAvailable => {
                 "this machine has no such address: choose one of its own, or 0.0.0.0 for all".to_owned()
@@ -132,7 +137,11 @@ impl BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "can't listen on {}: {}; {}", self.place, self.error, self.next_step)
+        write!(
+            out,
+            "can't listen on {}: {}; {}",
+            self.place, self.error, self.next_step
+        )
     }
 }
 
@@ -154,7 +163,9 @@ impl Listener {
     /// # Errors
     /// Where the address can't be had; the error says what to do.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let socket = TcpListener::bind(address).await.map_err(|error| BindError::tcp(address, error))?;
+        let socket = TcpListener::bind(address)
+            .await
+            .map_err(|error| BindError::tcp(address, error))?;
         let address = socket.local_addr().map_err(|error| BindError::tcp(address, error))?;
         Ok(Self { socket, address })
     }
@@ -178,7 +189,10 @@ impl Listener {
         let handle = |(stream, address): (TcpStream, SocketAddr), stop: watch::Receiver<bool>| {
             let (acceptor, service) = (acceptor.clone(), service.clone());
             async move {
-                let peer = Peer::Network { address, encrypted: acceptor.is_some() };
+                let peer = Peer::Network {
+                    address,
+                    encrypted: acceptor.is_some(),
+                };
                 let Some(acceptor) = acceptor else {
                     return connection::serve(stream, Protocol::Http1, peer, limits, service, stop).await;
                 };
@@ -268,7 +282,10 @@ async fn accept_all<A, F>(
         }
     };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
-        tracing::warn!("connections to {place} were cut: their requests took longer than {:?} to end", limits.drain);
+        tracing::warn!(
+            "connections to {place} were cut: their requests took longer than {:?} to end",
+            limits.drain
+        );
         connections.shutdown().await;
     }
 }
@@ -277,11 +294,16 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!("a request ended in a panic, which is a mistake in Vestal; please report it with the lines above");
+        tracing::error!(
+            "a request ended in a panic, which is a mistake in Vestal; please report it with the lines above"
+        );
     }
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
+    )
 }

@@ -167,7 +167,7 @@ impl Metric {
             Self::AuditGaps => counter(
                 "vestal_audit_gaps",
                 vec![],
-                "Reads of secrets that are missing in the audit, because they came faster than it could be written.",
+                "Entries that are missing in the audit, because its disk was full or too slow for the reads that came.",
             ),
             Self::Alerts => counter(
                 "vestal_alerts",
@@ -214,7 +214,9 @@ impl AttemptLabel {
     /// The label of an outcome. A class that isn't known counts as `unknown`.
     pub fn of(outcome: &store::Outcome) -> Self {
         match outcome {
-            store::Outcome::Renewed { generation: Some(_), .. } => Self::Renewed,
+            store::Outcome::Renewed {
+                generation: Some(_), ..
+            } => Self::Renewed,
             store::Outcome::Renewed { generation: None, .. } => Self::SameValue,
             store::Outcome::Failed { class, .. } => Self::all()
                 .into_iter()
@@ -246,7 +248,7 @@ Worth an alarm of your own, beside the alerts that Vestal itself sends to owners
 | condition | it means |
 |---|---|
 | `vestal_keeper_since_look_seconds > 90`, or no answer | nothing is renewed |
-| `vestal_tokens_least_life_seconds < 60` | a token is about to die, or is dead |
+| `vestal_tokens_least_life_seconds < 60` (less where a token lives for minutes only) | a token is about to die, or is dead |
 | `vestal_store_writable == 0` | no renewal can be kept; mostly a full disk |
 | `increase(vestal_alerts_total{outcome!=\"sent\"}[1h]) > 0` | an owner was not told of something |
 | `increase(vestal_audit_gaps_total[1h]) > 0` | the audit doesn't show every read |
@@ -256,12 +258,21 @@ Worth an alarm of your own, beside the alerts that Vestal itself sends to owners
 pub fn reference_page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for metric in Metric::ALL {
-        let Declaration { name, kind, labels, what } = metric.declaration();
+        let Declaration {
+            name,
+            kind,
+            labels,
+            what,
+        } = metric.declaration();
         let suffix = if kind == Kind::Counter { "_total" } else { "" };
         let _ = write!(page, "\n## `{name}{suffix}`\n\nA {}. {what}\n", kind.word());
         for (number, label) in labels.iter().enumerate() {
             let values = match &label.values {
-                Values::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+                Values::Words(words) => words
+                    .iter()
+                    .map(|word| format!("`{word}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 Values::Described(text) => (*text).to_owned(),
             };
             let gap = if number == 0 { "\n" } else { "" };
@@ -272,19 +283,35 @@ pub fn reference_page() -> String {
 }
 
 fn counter(name: &'static str, labels: Vec<Label>, what: &'static str) -> Declaration {
-    Declaration { name, kind: Kind::Counter, labels, what }
+    Declaration {
+        name,
+        kind: Kind::Counter,
+        labels,
+        what,
+    }
 }
 
 fn gauge(name: &'static str, labels: Vec<Label>, what: &'static str) -> Declaration {
-    Declaration { name, kind: Kind::Gauge, labels, what }
+    Declaration {
+        name,
+        kind: Kind::Gauge,
+        labels,
+        what,
+    }
 }
 
 fn words<const N: usize>(name: &'static str, words: [&'static str; N]) -> Label {
-    Label { name, values: Values::Words(words.to_vec()) }
+    Label {
+        name,
+        values: Values::Words(words.to_vec()),
+    }
 }
 
 fn described(name: &'static str, text: &'static str) -> Label {
-    Label { name, values: Values::Described(text) }
+    Label {
+        name,
+        values: Values::Described(text),
+    }
 }
 
 #[cfg(test)]
@@ -295,7 +322,10 @@ mod tests {
 
     #[test]
     fn the_reference_page_of_metrics_is_up_to_date() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/vestal is two below the root");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .expect("crates/vestal is two below the root");
         let file = root.join("docs/metrics.md");
         if std::env::var_os("VESTAL_WRITE_DOCS").is_some_and(|value| value == "1") {
             std::fs::write(&file, reference_page()).expect("the page can be written");
@@ -311,7 +341,11 @@ mod tests {
 
     #[test]
     fn every_class_of_failure_has_a_label_of_its_own() {
-        let failed = |class: &str| store::Outcome::Failed { class: class.to_owned(), error: None, words: String::new() };
+        let failed = |class: &str| store::Outcome::Failed {
+            class: class.to_owned(),
+            error: None,
+            words: String::new(),
+        };
         for label in AttemptLabel::all().into_iter().skip(2) {
             assert_eq!(AttemptLabel::of(&failed(label.name())), label);
         }
@@ -326,6 +360,9 @@ mod tests {
             | FailureClass::Unknown => 7,
         };
         assert_eq!(AttemptLabel::COUNT, 2 + counted(FailureClass::Unknown));
-        assert_eq!(AttemptLabel::of(&failed("of the future")), AttemptLabel::Failed(FailureClass::Unknown));
+        assert_eq!(
+            AttemptLabel::of(&failed("of the future")),
+            AttemptLabel::Failed(FailureClass::Unknown)
+        );
     }
 }

@@ -15,6 +15,7 @@ mod readiness;
 mod signs;
 mod trouble;
 mod watcher;
+mod words;
 
 pub use metric::{AttemptLabel, Declaration, Kind, Label, Metric, reference_page};
 pub use metrics::{AlertFate, Live, Metrics, Way};
@@ -22,3 +23,4 @@ pub use pulse::LONGEST_SILENCE;
 pub use readiness::{Readiness, Reason};
 pub use signs::{Signs, Vitals};
 pub use watcher::{TokenEvent, Watcher};
+pub(crate) use words::{date, life};

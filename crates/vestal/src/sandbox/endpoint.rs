@@ -23,17 +23,32 @@ pub(super) struct Endpoint {
 /// The parameters of a form; each at most once (RFC 6749, section 3.2).
 type Form = BTreeMap<String, String>;
 
+/// An error answer (RFC 6749, section 5.2).
+struct Refusal(StatusCode, &'static str);
+
+impl Refusal {
+    fn answer(&self) -> Response<Bytes> {
+        let mut answer = answer(self.0, &json!({ "error": self.1 }));
+        if self.0 == StatusCode::UNAUTHORIZED {
+            answer
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sandbox\""));
+        }
+        answer
+    }
+}
+
 impl Endpoint {
     /// Answers a token request (RFC 6749, section 4.4) as Discord does.
     pub(super) fn token(&self, headers: &HeaderMap, body: &[u8], random: [u8; 16], now: i64) -> Response<Bytes> {
         let form = match self.authenticated_form(headers, body) {
             Ok(form) => form,
-            Err(refusal) => return refusal,
+            Err(refusal) => return refusal.answer(),
         };
         match form.get("grant_type").map(String::as_str) {
             Some("client_credentials") => {}
-            Some(_) => return refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
-            None => return refusal(StatusCode::BAD_REQUEST, "invalid_request"),
+            Some(_) => return Refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type").answer(),
+            None => return Refusal(StatusCode::BAD_REQUEST, "invalid_request").answer(),
         }
         let token = self.mint.issue(random, now.saturating_add(self.lifetime));
         answer(
@@ -51,10 +66,10 @@ impl Endpoint {
     pub(super) fn introspection(&self, headers: &HeaderMap, body: &[u8], now: i64) -> Response<Bytes> {
         let form = match self.authenticated_form(headers, body) {
             Ok(form) => form,
-            Err(refusal) => return refusal,
+            Err(refusal) => return refusal.answer(),
         };
         let Some(token) = form.get("token") else {
-            return refusal(StatusCode::BAD_REQUEST, "invalid_request");
+            return Refusal(StatusCode::BAD_REQUEST, "invalid_request").answer();
         };
         match self.mint.expiry_of(token).filter(|expires| *expires > now) {
             Some(expires) => answer(
@@ -66,16 +81,19 @@ impl Endpoint {
     }
 
     /// Reads the form and checks the client, in HTTP Basic or in the form itself (RFC 6749, section 2.3.1).
-    fn authenticated_form(&self, headers: &HeaderMap, body: &[u8]) -> Result<Form, Response<Bytes>> {
-        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    fn authenticated_form(&self, headers: &HeaderMap, body: &[u8]) -> Result<Form, Refusal> {
+        let media_type = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Err(refusal(StatusCode::BAD_REQUEST, "invalid_request"));
+            return Err(Refusal(StatusCode::BAD_REQUEST, "invalid_request"));
         }
         let mut form = Form::new();
         for (name, value) in url::form_urlencoded::parse(body) {
             if form.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(refusal(StatusCode::BAD_REQUEST, "invalid_request"));
+                return Err(Refusal(StatusCode::BAD_REQUEST, "invalid_request"));
             }
         }
         let client = match headers.get(AUTHORIZATION) {
@@ -89,20 +107,20 @@ impl Endpoint {
             id == self.client_id && equal_in_constant_time(secret.as_bytes(), self.client_secret.expose())
         });
         if known {
-            return Ok(form);
+            Ok(form)
+        } else {
+            Err(Refusal(StatusCode::UNAUTHORIZED, "invalid_client"))
         }
-        let mut refusal = refusal(StatusCode::UNAUTHORIZED, "invalid_client");
-        refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sandbox\""));
-        Err(refusal)
     }
 }
 
 /// The answer of a fault, with bodies as Discord has them: they are no OAuth errors.
 pub(super) fn faulty(fault: Fault) -> Response<Bytes> {
     match fault {
-        Fault::Fail => {
-            answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "message": "500: Internal Server Error", "code": 0 }))
-        }
+        Fault::Fail => answer(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &json!({ "message": "500: Internal Server Error", "code": 0 }),
+        ),
         Fault::Limit(retry_after) => {
             let seconds = retry_after.as_secs();
             let body = json!({ "message": "You are being rate limited.", "retry_after": seconds, "global": false });
@@ -131,11 +149,10 @@ fn basic_credentials(header: &HeaderValue) -> Option<(String, String)> {
 fn form_decoded(text: &str) -> String {
     // The parser reads a whole form: with a name before it, the text is a value.
     let form = format!("v={}", text.replace('&', "%26"));
-    url::form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
-}
-
-fn refusal(status: StatusCode, error: &str) -> Response<Bytes> {
-    answer(status, &json!({ "error": error }))
+    url::form_urlencoded::parse(form.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response<Bytes> {
@@ -156,12 +173,20 @@ mod tests {
     fn endpoint() -> Endpoint {
         let client_secret = Secret::copy_of(b"s:cr&t %");
         let mint = Mint::new(&client_secret);
-        Endpoint { client_id: "an id".into(), client_secret, mint, lifetime: 60 }
+        Endpoint {
+            client_id: "an id".into(),
+            client_secret,
+            mint,
+            lifetime: 60,
+        }
     }
 
     fn headers(authorization: Option<&str>) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"),
+        );
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.parse().expect("a header"));
         }
@@ -201,17 +226,41 @@ mod tests {
         let grant = "grant_type=client_credentials";
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         for (form, authorization, status, error) in [
-            (format!("{grant}&client_id=an+id&client_secret=wrong"), None, 401, "invalid_client"),
-            (format!("{grant}&client_id=other&client_secret=s%3Acr%26t+%25"), None, 401, "invalid_client"),
+            (
+                format!("{grant}&client_id=an+id&client_secret=wrong"),
+                None,
+                401,
+                "invalid_client",
+            ),
+            (
+                format!("{grant}&client_id=other&client_secret=s%3Acr%26t+%25"),
+                None,
+                401,
+                "invalid_client",
+            ),
             (grant.to_owned(), None, 401, "invalid_client"),
             (grant.to_owned(), Some(basic("an+id:wrong")), 401, "invalid_client"),
-            (format!("{grant}&{IN_FORM}"), Some("Bearer x".to_owned()), 401, "invalid_client"),
-            (format!("grant_type=password&{IN_FORM}"), None, 400, "unsupported_grant_type"),
+            (
+                format!("{grant}&{IN_FORM}"),
+                Some("Bearer x".to_owned()),
+                401,
+                "invalid_client",
+            ),
+            (
+                format!("grant_type=password&{IN_FORM}"),
+                None,
+                400,
+                "unsupported_grant_type",
+            ),
             (IN_FORM.to_owned(), None, 400, "invalid_request"),
             (format!("{grant}&{grant}&{IN_FORM}"), None, 400, "invalid_request"),
         ] {
             let refused = endpoint().token(&headers(authorization.as_deref()), form.as_bytes(), [1; 16], NOW);
-            assert_eq!((refused.status().as_u16(), &parsed(&refused)["error"]), (status, &json!(error)), "{form}");
+            assert_eq!(
+                (refused.status().as_u16(), &parsed(&refused)["error"]),
+                (status, &json!(error)),
+                "{form}"
+            );
         }
         let no_form = endpoint().token(&HeaderMap::new(), grant.as_bytes(), [1; 16], NOW);
         assert_eq!(no_form.status(), 400);

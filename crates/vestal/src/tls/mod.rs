@@ -29,7 +29,10 @@ pub struct TlsError {
 
 impl TlsError {
     pub(crate) fn new(path: &Path, what: impl fmt::Display) -> Self {
-        Self { path: path.to_owned(), what: what.to_string() }
+        Self {
+            path: path.to_owned(),
+            what: what.to_string(),
+        }
     }
 
     pub(crate) fn io(path: &Path, doing: &str, error: &io::Error) -> Self {
@@ -54,7 +57,9 @@ impl std::error::Error for TlsError {}
 /// The one crypto provider, aws-lc-rs. All of our TLS configurations name it.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())).clone()
+    PROVIDER
+        .get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .clone()
 }
 
 /// Makes it the process's default too, for libraries that ask for that. Call it once, at the start; a second call
@@ -76,7 +81,12 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
 pub(crate) fn certificates_in(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| TlsError::new(path, format_args!("it is no valid PEM ({error}); export the certificate again")))?;
+        .map_err(|error| {
+            TlsError::new(
+                path,
+                format_args!("it is no valid PEM ({error}); export the certificate again"),
+            )
+        })?;
     if found.is_empty() {
         return Err(TlsError::new(
             path,
@@ -91,7 +101,9 @@ pub(crate) fn handshake_failure(error: &io::Error) -> String {
     use rustls::{CertificateError, Error};
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it closed the connection in the handshake; check that the port speaks TLS".to_owned(),
+            io::ErrorKind::UnexpectedEof => {
+                "it closed the connection in the handshake; check that the port speaks TLS".to_owned()
+            }
             _ => error.to_string(),
         };
     };

@@ -11,7 +11,7 @@ use crate::process::{Dev, Folder, dev, until};
 /// A sandbox that thinks for two seconds about each token of eight: half of the time a renewal is under way.
 fn slow(folder: &Folder) -> Dev {
     let mut command = dev(folder, 8);
-    command.args(["--sandbox-slow", "1", "--sandbox-delay", "2s"]);
+    command.args(["--sandbox-delay", "2s"]);
     Dev::ready(command, folder)
 }
 

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::client::VaultClient;
-use crate::process::{Dev, Folder, dev, until};
+use crate::process::{Dev, Folder, admin, dev, until};
 
 /// Where secrets are at home: the environment for clients, and the key that seals the store.
 const HOMES: &[&str] = &["dev.env", "key"];
@@ -20,7 +20,7 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     command
         .env("RUST_LOG", "trace")
         .env("VESTAL_LOG", "trace")
-        .args(["--sandbox-fail", "0.3"]);
+        .args(["--json", "--sandbox-fail", "0.3"]);
     let dev = Dev::ready(command, &folder);
     let vault = VaultClient::new(&dev);
     let mut secrets = Secrets::default();
@@ -99,6 +99,23 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     let mut haystacks: Vec<(String, Vec<u8>)> = Vec::new();
     for (number, answer) in answers.iter().enumerate() {
         haystacks.push((format!("refused answer {number}"), format!("{answer:?}").into_bytes()));
+    }
+    for page in ["/metrics", "/healthz", "/readyz"] {
+        let answer = vault.client.send("GET", &format!("{}{page}", dev.observe()), &[], "");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        haystacks.push((page.to_owned(), answer.text.into_bytes()));
+    }
+    for command in [
+        &["status", "--json"][..],
+        &["token", "list"],
+        &["token", "show", dev.token_name()],
+        &["token", "history", dev.token_name(), "--json"],
+        &["secret", "list", "--json"],
+        &["secret", "show", "client-credentials"],
+        &["app", "list", "--json"],
+        &["policy", "list"],
+    ] {
+        haystacks.push((command.join(" "), admin(&folder, command, "").into_bytes()));
     }
     for name in ["environ", "cmdline"] {
         let path = format!("/proc/{}/{name}", dev.running.id());

@@ -50,14 +50,8 @@ fn a_reader_gets_a_token_that_its_issuer_knows(client_auth: &str) {
         &["secret", "set", "client-credentials", "--vault", "contoso"],
         CLIENT_SECRET,
     );
-    let app: Value = serde_json::from_str(&admin(&folder, &["app", "rotate-secret", "reader", "--json"], ""))
-        .expect("--json prints JSON");
-    let credential = |name: &str| {
-        app[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {name}: {app}"))
-            .to_owned()
-    };
+    let issued = admin(&folder, &["app", "rotate-secret", "reader", "--json"], "");
+    let issued: Value = serde_json::from_str(&issued).expect("--json prints JSON");
 
     let vault = format!("https://contoso.vault.localhost:{port}");
     let authority = format!("https://localhost:{port}");
@@ -65,8 +59,10 @@ fn a_reader_gets_a_token_that_its_issuer_knows(client_auth: &str) {
     let reader = Client::trusting(&own_authority, &[&vault, &authority]);
     let form = format!(
         "grant_type=client_credentials&client_id={}&client_secret={}&scope=https://vault.localhost:{port}/.default",
-        credential("client_id"),
-        credential("client_secret"),
+        issued["app"]["client_id"].as_str().expect("an app has a client id"),
+        issued["client_secret"]
+            .as_str()
+            .expect("a new client secret is told once"),
     );
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let answer = reader

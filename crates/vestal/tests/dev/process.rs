@@ -198,6 +198,7 @@ pub(crate) fn pid(id: u32) -> Pid {
 pub(crate) struct Dev {
     pub(crate) running: Running,
     pub(crate) env: BTreeMap<String, String>,
+    ready: String,
 }
 
 impl Dev {
@@ -209,13 +210,26 @@ impl Dev {
     /// Starts the command, and waits until it says that it is ready.
     pub(crate) fn ready(mut command: Command, folder: &Folder) -> Self {
         let running = Running::start(&mut command);
-        running.line(|line| line.starts_with("ready"));
+        let ready = running.line(|line| line.starts_with("ready"));
         let env = sourced(&folder.data().join("dev.env"), folder);
-        Self { running, env }
+        Self { running, env, ready }
     }
 
     pub(crate) fn var(&self, name: &str) -> &str {
         self.env.get(name).unwrap_or_else(|| panic!("dev.env has no {name}"))
+    }
+
+    /// Where health and metrics are, as `--json` says when it is ready.
+    pub(crate) fn observe(&self) -> String {
+        let facts = self
+            .ready
+            .strip_prefix("ready ")
+            .and_then(|facts| serde_json::from_str(facts).ok());
+        let facts: serde_json::Value = facts.unwrap_or_else(|| panic!("start it with --json: {}", self.ready));
+        facts["observe"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no observe: {facts}"))
+            .to_owned()
     }
 
     /// The name of the managed token's secret.

@@ -24,8 +24,8 @@ fn a_flow_built_by_hand_works_request_by_request() {
         &[FORM],
         &format!(
             "client_id={}&client_secret={}&grant_type=client_credentials&scope=https://vault.azure.net/.default",
-            dev.var("AZURE_CLIENT_ID"),
-            dev.var("AZURE_CLIENT_SECRET")
+            dev.var("VESTAL_FLOW_CLIENT_ID"),
+            dev.var("VESTAL_FLOW_CLIENT_SECRET")
         ),
     );
     let token = answer.ok();
@@ -39,6 +39,15 @@ fn a_flow_built_by_hand_works_request_by_request() {
         token["access_token"].as_str().expect("a flow reads access_token")
     );
     let with_bearer = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+
+    // The policy is get and set, and nothing more.
+    let listing = client.send(
+        "GET",
+        &format!("{vault}/secrets?api-version=7.3"),
+        &with_bearer[..1],
+        "",
+    );
+    assert_eq!(listing.status, 403, "{listing:?}");
 
     // The two secrets that the flow gets the API's token with.
     for name in ["client-id", "client-credentials"] {

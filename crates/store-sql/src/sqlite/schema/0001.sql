@@ -80,8 +80,9 @@ CREATE TABLE token (
 ) STRICT;
 
 -- Waiting tokens by when they are due, and by when they die: the first answers where few of a lane are due, the second
--- where many are.
-CREATE INDEX token_waiting_by_due ON token (lane, due, expiry) WHERE leased = 0 AND due < 9223372036854775807;
+-- where many are. Paused tokens stand at the end of the first; a second bound on `due` in its condition, beside that of a
+-- query, would be the one that SQLite searches by.
+CREATE INDEX token_waiting_by_due ON token (lane, due, expiry) WHERE leased = 0;
 CREATE INDEX token_waiting_by_expiry ON token (lane, expiry, due) WHERE leased = 0 AND due < 9223372036854775807;
 -- What opening the store has to release.
 CREATE INDEX token_leased ON token (seq) WHERE leased <> 0;

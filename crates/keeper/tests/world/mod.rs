@@ -1,0 +1,389 @@
+//! The keeper in a small world: the in-memory store, a clock that a test winds, and a provider that answers as told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_executor::{LocalPool, LocalSpawner};
+use futures_util::task::LocalSpawnExt;
+use keeper::{Clock, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition, token_definition_name};
+use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
+use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
+use secret::Secret;
+use store::rows::{DefinitionKind, Origin};
+use store::{Entropy, MemoryStore, NewSecret, Records, Token};
+use vault::{Keyring, SecretBody, SecretName, Seed, VaultName};
+
+/// Where time begins: 2026-01-01, a boot of half an hour ago.
+const START: i64 = 1_767_225_600_000;
+
+/// A clock that stands still until it is wound.
+#[derive(Clone)]
+pub struct Wound(Arc<Mutex<Winding>>);
+
+struct Winding {
+    passed: u64,
+    wall_ahead: i64,
+    timers: BTreeMap<(u64, u64), Waker>,
+    next: u64,
+}
+
+impl Wound {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Winding { passed: 0, wall_ahead: 0, timers: BTreeMap::new(), next: 0 })))
+    }
+
+    /// The wall clock is set, by this many milliseconds ahead; the boot clock isn't.
+    pub fn jump(&self, ahead: i64) {
+        self.0.lock().expect("one thread").wall_ahead += ahead;
+    }
+
+    /// Goes to the next timer, but no further than `end`. Whether there was one.
+    fn step(&self, end: u64) -> bool {
+        let mut winding = self.0.lock().expect("one thread");
+        match winding.timers.first_key_value().map(|(key, _)| *key) {
+            Some(key) if key.0 <= end => {
+                winding.passed = winding.passed.max(key.0);
+                if let Some(waker) = winding.timers.remove(&key) {
+                    waker.wake();
+                }
+                true
+            }
+            _ => {
+                winding.passed = winding.passed.max(end);
+                false
+            }
+        }
+    }
+
+    fn passed(&self) -> u64 {
+        self.0.lock().expect("one thread").passed
+    }
+}
+
+impl Clock for Wound {
+    fn now(&self) -> Moment {
+        let winding = self.0.lock().expect("one thread");
+        let passed = i64::try_from(winding.passed).expect("a test doesn't last that long");
+        Moment {
+            wall: Wall(START + passed + winding.wall_ahead),
+            boot: Boot { id: 7, ms: 1_800_000 + winding.passed },
+        }
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        let until = self.passed() + u64::try_from(duration.as_millis()).expect("no such sleep");
+        Sleep { clock: self.clone(), until, timer: None }
+    }
+}
+
+struct Sleep {
+    clock: Wound,
+    until: u64,
+    timer: Option<(u64, u64)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let clock = self.clock.clone();
+        let mut winding = clock.0.lock().expect("one thread");
+        if winding.passed >= self.until {
+            return Poll::Ready(());
+        }
+        let key = *self.timer.get_or_insert_with(|| {
+            winding.next += 1;
+            (0, winding.next)
+        });
+        let key = (self.until, key.1);
+        self.timer = Some(key);
+        winding.timers.insert(key, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.timer {
+            self.clock.0.lock().expect("one thread").timers.remove(&key);
+        }
+    }
+}
+
+/// What the provider does with the next call.
+pub enum Answering {
+    /// HTTP status and body, after this time.
+    With(u16, String, Duration),
+    /// No answer, and whether a byte was sent.
+    Not { sent: bool },
+    /// A fault of ours: the call panics.
+    Panic,
+}
+
+/// A provider that answers as told, and then with a new token of `lifetime` for each call.
+#[derive(Clone)]
+pub struct Provider(Arc<Mutex<Desk>>);
+
+struct Desk {
+    clock: Wound,
+    lifetime: u64,
+    next: VecDeque<Answering>,
+    down: bool,
+    calls: Vec<i64>,
+    issued: u64,
+}
+
+impl Provider {
+    /// The next call is answered so.
+    pub fn then(&self, answering: Answering) {
+        self.0.lock().expect("one thread").next.push_back(answering);
+    }
+
+    /// What was told to come is forgotten: from now on calls succeed.
+    pub fn relents(&self) {
+        self.0.lock().expect("one thread").next.clear();
+    }
+
+    /// From now on calls fail, or don't.
+    pub fn down(&self, down: bool) {
+        self.0.lock().expect("one thread").down = down;
+    }
+
+    /// When calls came, on the wall.
+    pub fn calls(&self) -> Vec<i64> {
+        self.0.lock().expect("one thread").calls.clone()
+    }
+}
+
+impl Http for Provider {
+    fn send(
+        &self,
+        _request: HttpRequest,
+        _deadline: Duration,
+    ) -> impl Future<Output = Result<HttpAnswer, SendFailure>> + Send {
+        let desk = Arc::clone(&self.0);
+        async move {
+            let (answering, clock) = {
+                let mut desk = desk.lock().expect("one thread");
+                let now = desk.clock.now().wall.0;
+                desk.calls.push(now);
+                let answering = if desk.down {
+                    Answering::With(503, "down".into(), Duration::ZERO)
+                } else if let Some(told) = desk.next.pop_front() {
+                    told
+                } else {
+                    desk.issued += 1;
+                    let body =
+                        format!(r#"{{"access_token":"token-{}","token_type":"Bearer","expires_in":{}}}"#, desk.issued, desk.lifetime);
+                    Answering::With(200, body, Duration::ZERO)
+                };
+                (answering, desk.clock.clone())
+            };
+            match answering {
+                Answering::With(status, body, after) => {
+                    clock.sleep(after).await;
+                    let headers = AnswerHeaders { content_type: Some("application/json".into()), ..Default::default() };
+                    Ok(HttpAnswer { status, headers, body: Secret::from(body), truncated: false })
+                }
+                Answering::Not { sent } => Err(SendFailure { sent, words: "the connection was refused".into() }),
+                Answering::Panic => panic!("a fault of ours"),
+            }
+        }
+    }
+}
+
+/// What was told.
+#[derive(Clone, Default)]
+pub struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    /// Every notice, and every trouble.
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().expect("one thread").clone()
+    }
+
+    /// How many of these were told.
+    pub fn count(&self, word: &str) -> usize {
+        self.all().iter().filter(|told| *told == word).count()
+    }
+}
+
+impl Observer for Told {
+    fn observe(&self, event: &Event<'_>) {
+        let mut told = self.0.lock().expect("one thread");
+        told.extend(event.notices.iter().map(|notice| notice.name().to_owned()));
+    }
+
+    fn survey(&self, _survey: &Survey) {}
+
+    fn trouble(&self, words: &str) {
+        self.0.lock().expect("one thread").push(format!("trouble: {words}"));
+    }
+}
+
+/// Random bytes that are the same in each run.
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        let mut random = renewal::Random::new(self.0.fetch_add(1, Ordering::Relaxed));
+        for byte in buffer {
+            *byte = (random.up_to(Duration::from_millis(255)).as_millis() & 0xff) as u8;
+        }
+    }
+}
+
+type WorldKeeper = Keeper<MemoryStore, Wound, Provider, Told>;
+
+/// A world with a keeper in it.
+pub struct World {
+    pub clock: Wound,
+    pub provider: Provider,
+    pub told: Told,
+    pub records: Arc<Records<MemoryStore>>,
+    pub keeper: Arc<WorldKeeper>,
+    pool: LocalPool,
+    spawner: LocalSpawner,
+}
+
+impl World {
+    /// A world whose provider's tokens live so many seconds. The keeper runs; there is no token yet.
+    pub fn new(lifetime: u64) -> Self {
+        Self::on(MemoryStore::new(), Wound::new(), lifetime)
+    }
+
+    fn on(store: MemoryStore, clock: Wound, lifetime: u64) -> Self {
+        let keyring = Keyring::new(1, &Seed::new(&[9; 32]));
+        let records = Arc::new(Records::new(store, keyring, Arc::new(Counting(AtomicU64::new(1))), 1 << 20));
+        let desk =
+            Desk { clock: clock.clone(), lifetime, next: VecDeque::new(), down: false, calls: Vec::new(), issued: 0 };
+        let provider = Provider(Arc::new(Mutex::new(desk)));
+        let told = Told::default();
+        let limits = LaneLimits::default();
+        let keeper =
+            Arc::new(Keeper::new(Arc::clone(&records), clock.clone(), provider.clone(), told.clone(), limits));
+        let pool = LocalPool::new();
+        let spawner = pool.spawner();
+        let mut world = Self { clock, provider, told, records, keeper, pool, spawner };
+        world.set("id", "me");
+        world.set("credentials", "hush");
+        let table: oauth::ProviderTable =
+            serde_json::from_str(r#"{"extends":"generic","token_url":"https://id.example.com/token"}"#).expect("a table");
+        let define = world.records.define(DefinitionKind::Provider, "example", Origin::Admin, None, &table, None);
+        world.wait(|records| async move { records.commit(vec![define]).await.expect("stored") });
+        let keeper = Arc::clone(&world.keeper);
+        world
+            .spawner
+            .spawn_local(async move { keeper.run(std::future::pending()).await.expect("it runs for ever") })
+            .expect("spawned");
+        world
+    }
+
+    /// Declares the managed token `name`.
+    pub fn declare(&mut self, name: &str) {
+        self.declare_in(name, "id.example.com secret:home/id");
+    }
+
+    /// Declares the managed token `name`, in this lane.
+    pub fn declare_in(&mut self, name: &str, lane: &str) {
+        let (vault, name) = names(name);
+        let secret = |name: &str| Source::Secret { vault: "home".into(), name: name.into() };
+        let definition = TokenDefinition {
+            provider: "example".into(),
+            client_id: secret("id"),
+            client_secret: secret("credentials"),
+            scope: Vec::new(),
+            extra: BTreeMap::new(),
+            promise: None,
+            lifetime: None,
+            owner: Some("ops@example.com".into()),
+            keep_versions: 5,
+        };
+        let writes = vec![
+            self.records.define(
+                DefinitionKind::Token,
+                &token_definition_name(&vault, &name),
+                Origin::Admin,
+                None,
+                &definition,
+                None,
+            ),
+            self.records.new_token(vault, name, lane.to_owned(), &Standing::new(self.clock.now())),
+        ];
+        self.wait(|records| async move { records.commit(writes).await.expect("stored") });
+        self.keeper.wake();
+    }
+
+    /// Somebody writes a secret.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let (vault, name) = names(name);
+        let now = self.clock.now().wall.unix_seconds();
+        let body = SecretBody {
+            value: Secret::copy_of(value.as_bytes()),
+            content_type: None,
+            tags: BTreeMap::new(),
+            updated: now,
+            written_by: "somebody".into(),
+        };
+        let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
+        self.wait(|records| async move { records.set(new).await.map(drop).expect("stored") });
+    }
+
+    /// Lets this many seconds pass.
+    pub fn pass(&mut self, seconds: u64) {
+        let end = self.clock.passed() + seconds * 1000;
+        self.pool.run_until_stalled();
+        while self.clock.step(end) {
+            self.pool.run_until_stalled();
+        }
+        self.pool.run_until_stalled();
+    }
+
+    /// The token as it stands.
+    pub fn token(&mut self, name: &str) -> Token {
+        let (vault, name) = names(name);
+        self.wait(|records| async move { records.token_of(&vault, &name).await.expect("read").expect("declared") })
+    }
+
+    /// What a reader gets, if there is a value.
+    pub fn read(&mut self, name: &str) -> Option<String> {
+        let (vault, name) = names(name);
+        self.wait(|records| async move {
+            let current = records.current(&vault, &name).await.ok()?;
+            let body = records.body(&current.version).expect("it opens");
+            Some(body.value.expose_str().expect("text").to_owned())
+        })
+    }
+
+    /// The token's history, newest first.
+    pub fn history(&mut self, name: &str) -> Vec<store::Attempt> {
+        let id = self.token(name).row.id;
+        self.wait(|records| async move { records.attempts(id, None, 100).await.expect("read") })
+    }
+
+    /// Changes the token's standing, as the admin API does.
+    pub fn change(&mut self, name: &str, mut change: impl FnMut(&mut Standing) + Send + 'static) {
+        let id = self.token(name).row.id;
+        self.wait(|records| async move {
+            let changed = records.change_token(id, None, |_, standing| {
+                change(standing);
+                Vec::new()
+            });
+            changed.await.map(drop).expect("changed");
+        });
+        self.keeper.wake();
+    }
+
+    fn wait<T, F: Future<Output = T>>(&mut self, ask: impl FnOnce(Arc<Records<MemoryStore>>) -> F) -> T {
+        self.pool.run_until(ask(Arc::clone(&self.records)))
+    }
+}
+
+fn names(name: &str) -> (VaultName, SecretName) {
+    (VaultName::parse("home").expect("a vault's name"), SecretName::parse(name).expect("a secret's name"))
+}

@@ -1,4 +1,4 @@
-//! The chores that check: `test`, `tidy` and `long`; and `bench`, which measures.
+//! The chores that check: `test`, `tidy` and `long`.
 
 use std::fs;
 use std::process::Command;
@@ -42,18 +42,6 @@ pub(crate) fn long(place: &Place, _: &[String]) -> bool {
         run(&mut place.cargo(["deny", "--workspace", "check"]))
     });
     steps.finish()
-}
-
-/// `cargo xtask bench WHAT`: the measurements of the crate `bench`, on a release build.
-pub(crate) fn bench(place: &Place, arguments: &[String]) -> bool {
-    let fixed = ["run", "--release", "--package", "bench", "--"].map(String::from);
-    match run(&mut place.cargo(fixed.iter().chain(arguments))) {
-        Ok(()) => true,
-        Err(problem) => {
-            println!("{problem}");
-            false
-        }
-    }
 }
 
 fn format_and_lints(place: &Place, steps: &mut Steps) {

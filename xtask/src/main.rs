@@ -8,6 +8,7 @@
     reason = "a program for the person at the terminal"
 )]
 
+mod bench;
 mod checks;
 mod peers;
 mod run;
@@ -42,7 +43,7 @@ const CHORES: &[Chore] = &[
     Chore {
         name: "bench",
         about: "measure a release build: `bench read`, `bench renew`",
-        does: checks::bench,
+        does: bench::bench,
     },
 ];
 

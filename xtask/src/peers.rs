@@ -22,7 +22,7 @@ const OLDEST_NODE: u32 = 20;
 /// # Errors
 /// Says what could not be installed, and the command that a person can give for it.
 pub(crate) fn install(place: &Place) -> Result<(), String> {
-    let mut debian = Debian { updated: false };
+    let mut debian = Debian::new();
     names_under_localhost(&mut debian)?;
     python(place, &mut debian)?;
     node(place, &mut debian)
@@ -146,12 +146,17 @@ impl Stamp {
 }
 
 /// Debian's packages: installed by root, or by sudo where it asks for no password.
-struct Debian {
+pub(crate) struct Debian {
     updated: bool,
 }
 
 impl Debian {
-    fn install(&mut self, package: &str, because: &str) -> Result<(), String> {
+    pub(crate) fn new() -> Self {
+        Self { updated: false }
+    }
+
+    /// Installs a package, and says so.
+    pub(crate) fn install(&mut self, package: &str, because: &str) -> Result<(), String> {
         let by_hand = format!("{because}; install it by hand: apt-get install {package}");
         if !answers("apt-get", ["--version"]) {
             return Err(format!(

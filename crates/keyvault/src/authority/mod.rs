@@ -18,6 +18,7 @@ use self::error::{Refusal, Trace};
 pub(crate) use self::limits::Limits;
 use crate::ask::{Ask, credentials};
 use crate::directory::Directory;
+use crate::headers::RequestId;
 use crate::service::{Cause, KeyVault};
 
 /// What a path of the authority asks for.
@@ -67,7 +68,7 @@ impl<S: Store> KeyVault<S> {
     /// Answers a request to the authority.
     pub(crate) async fn answer_as_authority(&self, ask: &Ask<'_>, directory: &Directory) -> Response<Bytes> {
         match self.authority_body(ask, directory).await {
-            Ok(body) => self.authority_answer(ask, StatusCode::OK, body),
+            Ok(body) => self.authority_answer(ask, self.ids.next(), StatusCode::OK, body),
             Err(refusal) => self.authority_refusal(ask, &refusal),
         }
     }
@@ -96,7 +97,7 @@ impl<S: Store> KeyVault<S> {
             client: client_request_id(ask),
             unix_ms: ask.now.unix_ms,
         };
-        let mut answer = self.authority_answer(ask, refusal.status(), refusal.body(&trace));
+        let mut answer = self.authority_answer(ask, trace.request, refusal.status(), refusal.body(&trace));
         let headers = answer.headers_mut();
         if let Some(seconds) = refusal.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -122,10 +123,10 @@ impl<S: Store> KeyVault<S> {
         answer
     }
 
-    fn authority_answer(&self, ask: &Ask<'_>, status: StatusCode, body: Vec<u8>) -> Response<Bytes> {
+    fn authority_answer(&self, ask: &Ask<'_>, id: RequestId, status: StatusCode, body: Vec<u8>) -> Response<Bytes> {
         let mut answer = Response::new(Bytes::from(body));
         *answer.status_mut() = status;
-        *answer.headers_mut() = self.headers.of_authority(self.ids.next(), ask.headers);
+        *answer.headers_mut() = self.headers.of_authority(id, ask.headers);
         answer
     }
 }

@@ -116,7 +116,6 @@ impl<S: Store> KeyVault<S> {
         if registered.is_err() {
             // A token of ours that no longer holds is somebody's, and worth a line. Others are not written down: any
             // stranger could fill the disk with them.
-            self.counters.count(Operation::Authenticate, AuditOutcome::Refused);
             self.audit.read(&AuditEntry {
                 unix_ms: ask.now.unix_ms,
                 app: None,
@@ -147,44 +146,34 @@ impl<S: Store> KeyVault<S> {
     }
 
     async fn perform(&self, call: &Call<'_>, route: &Route<'_>) -> Result<Vec<u8>, Refusal> {
+        use Operation as O;
         self.permitted(call, None)?;
-        let query = Query::parse(call.ask.uri.query());
-        let checked = |name: Option<&SecretName>| -> Result<_, Refusal> {
-            if name.is_some() {
-                self.permitted(call, name)?;
-            }
-            let api = query.api_version()?;
-            Ok(Checked {
-                call,
-                api,
-                query,
-                version: route.version.as_deref(),
-            })
+        let name = match call.operation {
+            O::SecretList | O::SecretListDeleted | O::SecretRestore | O::Authenticate => None,
+            _ => Some(SecretName::parse(&route.name).map_err(|_| Refusal::Name(route.name.to_string()))?),
         };
-        if matches!(
-            call.operation,
-            Operation::SecretList | Operation::SecretListDeleted | Operation::SecretRestore | Operation::Authenticate
-        ) {
-            let checked = checked(None)?;
-            return match call.operation {
-                Operation::SecretList => self.list(&checked).await,
-                // Nothing is ever deleted yet.
-                Operation::SecretListDeleted => Ok(list::empty_page()),
-                operation => Err(Refusal::NotOffered(operation)),
-            };
+        if name.is_some() {
+            self.permitted(call, name.as_ref())?;
         }
-        let name = SecretName::parse(&route.name).map_err(|_| Refusal::Name(route.name.clone().into_owned()))?;
-        let checked = checked(Some(&name))?;
-        match call.operation {
-            Operation::SecretGet => self.get(&checked, &name).await,
-            Operation::SecretSet => self.set(&checked, name).await,
-            Operation::SecretUpdate => self.update(&checked, &name).await,
-            Operation::SecretListVersions => self.list_versions(&checked, &name).await,
-            // As long as nothing is ever deleted, this is the truth.
-            Operation::SecretGetDeleted | Operation::SecretRecover | Operation::SecretPurge => {
+        let query = Query::parse(call.ask.uri.query());
+        let checked = Checked {
+            call,
+            api: query.api_version()?,
+            query,
+            version: route.version.as_deref(),
+        };
+        match (call.operation, name) {
+            (O::SecretGet, Some(name)) => self.get(&checked, &name).await,
+            (O::SecretSet, Some(name)) => self.set(&checked, name).await,
+            (O::SecretUpdate, Some(name)) => self.update(&checked, &name).await,
+            (O::SecretList, _) => self.list(&checked).await,
+            (O::SecretListVersions, Some(name)) => self.list_versions(&checked, &name).await,
+            // As long as nothing is ever deleted, these are the truth.
+            (O::SecretListDeleted, _) => Ok(list::empty_page()),
+            (O::SecretGetDeleted | O::SecretRecover | O::SecretPurge, Some(name)) => {
                 Err(Refusal::DeletedSecretNotFound(name.to_string()))
             }
-            operation => Err(Refusal::NotOffered(operation)),
+            (operation, _) => Err(Refusal::NotOffered(operation)),
         }
     }
 

@@ -200,6 +200,7 @@ fn every_refusal_has_entras_form() {
             "{description}"
         );
         assert_eq!(told["timestamp"], "2027-01-15 08:00:00Z");
+        assert_eq!(told["trace_id"], answer.headers["x-ms-request-id"].to_str().unwrap());
         for id in ["trace_id", "correlation_id"] {
             assert!(vault::ClientId::parse(told[id].as_str().unwrap()).is_ok());
             assert!(description.contains(told[id].as_str().unwrap()));

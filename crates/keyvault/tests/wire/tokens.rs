@@ -105,7 +105,7 @@ fn a_forged_or_foreign_token_is_refused_in_azures_words() {
         |found: &str| format!("AKV10022: Invalid audience. Expected https://vault.localhost:8443, found: {found}.");
     let with = |change: fn(&mut Value, &mut Value)| forged(&owner.token, change);
     let other_issuer = forged(&owner.token, |_, claims| {
-        claims["iss"] = "https://sts.windows.net/x/".into()
+        claims["iss"] = "https://sts.windows.net/x/".into();
     });
     let (head, signature) = owner.token.rsplit_once('.').unwrap();
 

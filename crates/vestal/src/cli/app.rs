@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::session::Session;
 use super::table::Table;
 use super::when::{self, Clock};
-use crate::cli::wire::{AppView, CreateApp, NewAppSecret, Status};
+use crate::admin::wire::{AppView, CreateApp, NewAppSecret, Status};
 
 #[derive(Subcommand)]
 pub(super) enum AppCommand {

@@ -13,7 +13,7 @@ use super::folder::{CONFIG_FILE, Folder};
 use super::problem::Problem;
 use super::session::Session;
 use super::when::plural;
-use crate::cli::wire::SecretView;
+use crate::admin::wire::SecretView;
 use crate::config::{self, Config, ConfigErrors, Explanation, ProblemRecord};
 
 /// What `check --json` prints, whatever was found.

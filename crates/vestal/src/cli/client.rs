@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::exit::Exit;
 use super::folder::{Folder, HOW_TO_START, socket};
 use super::problem::Problem;
-use crate::cli::wire::{Failure, FailureCode, PREFIX};
+use crate::admin::wire::{Failure, FailureCode, PREFIX};
 
 /// How long an answer may take that waits for nothing but the store.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use super::name::Named;
 use super::problem::Problem;
 use super::session::Session;
 use super::when;
-use crate::cli::wire::SecretValue;
+use crate::admin::wire::SecretValue;
 
 #[derive(Args)]
 #[command(before_help = "\

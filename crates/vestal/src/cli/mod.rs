@@ -1,7 +1,7 @@
 //! The command line: what a person or a script says, and how it is answered.
 //!
 //! `dev`, `serve` and `check` run in this process. Every other command is a client of the admin API of the running
-//! process ([`crate::cli::wire`]), over the control socket in its data folder. Begin with [`run`], and with
+//! process ([`crate::admin::wire`]), over the control socket in its data folder. Begin with [`run`], and with
 //! `arguments`, which declares every command.
 //!
 //! Standard output carries what was asked for and nothing else; what is said about it goes to standard error. The exit
@@ -32,8 +32,6 @@ mod table;
 mod token;
 mod vaults;
 mod when;
-#[path = "../admin/wire.rs"]
-pub mod wire;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

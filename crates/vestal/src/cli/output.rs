@@ -81,6 +81,11 @@ impl Output {
         self.screen.stderr_colors
     }
 
+    /// Whether standard error shows colours.
+    pub fn colors_on_stderr(&self) -> bool {
+        self.screen.stderr_colors
+    }
+
     /// A line on standard output.
     ///
     /// # Errors

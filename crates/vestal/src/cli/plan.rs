@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::session::Session;
 use super::style::{self, styled};
 use super::table::printable;
-use crate::cli::wire::{ChangeView, FieldChange, FileDefinitions, PlanView};
+use crate::admin::wire::{ChangeView, FieldChange, FileDefinitions, PlanView};
 use crate::config;
 
 pub(super) fn plan(session: &mut Session) -> Result<(), Problem> {

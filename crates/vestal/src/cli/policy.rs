@@ -7,7 +7,7 @@ use super::name::plain_name;
 use super::problem::Problem;
 use super::session::Session;
 use super::table::Table;
-use crate::cli::wire::PolicyView;
+use crate::admin::wire::PolicyView;
 
 #[derive(Subcommand)]
 pub(super) enum PolicyCommand {

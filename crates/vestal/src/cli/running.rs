@@ -1,71 +1,59 @@
-//! What `dev` and `serve` start: a runtime, the logs, and the signals that end it.
+//! What `dev` and `serve` start: the async runtime, the log, and the running Vestal on them, until a signal ends it.
 
-use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::json;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
 
+use super::Entries;
+use super::check::mistakes;
 use super::output::Output;
 use super::problem::Problem;
 use super::start::{DevOptions, ServeOptions};
-use super::Entries;
-use super::check::mistakes;
-use crate::engine::{self, ServeError};
+use crate::config;
+use crate::dev::{self, Say};
+use crate::engine::{self, Engine, ServeError};
 use crate::observe::logging;
-use crate::{config, dev, tls};
+use crate::tls;
 
 /// What this program starts.
-pub(super) const ENTRIES: Entries = Entries { dev: run_dev, serve: run_serve };
+pub(super) const ENTRIES: Entries = Entries {
+    dev: run_dev,
+    serve: run_serve,
+};
 
 fn run_dev(options: DevOptions, output: &Output) -> Result<(), Problem> {
-    logging::init(false, output.shows_colors_on_stderr());
-    let say: Arc<dyn dev::Say> = Arc::new(Spoken(output.clone()));
-    run(async move {
-        let stop = until_signal()?;
-        dev::run(options, say, stop).await
+    begin(options.json, output, LevelFilter::WARN)?.block_on(async {
+        let stop = stop()?;
+        Ok(dev::run(options, Arc::new(output.clone()), stop).await?)
     })
 }
 
 fn run_serve(options: ServeOptions, output: &Output) -> Result<(), Problem> {
-    logging::init(options.json, output.shows_colors_on_stderr());
-    let config = config::load(&options.config).map_err(|errors| mistakes(&errors))?;
-    let output = output.clone();
-    run(async move {
-        let stop = until_signal()?;
-        let announce = move |engine: &engine::Engine| {
-            let vaults = engine.vaults();
-            if options.json {
-                let ready = serde_json::json!({
-                    "vaults": vaults,
-                    "authority": engine.authority(),
-                    "control": engine.data().control_socket().display().to_string(),
-                    "observe": format!("http://{}", engine.addresses().observe),
-                });
-                let _ = output.line(&format!("ready {ready}"));
-            } else {
-                let urls: Vec<&str> = vaults.iter().map(|vault| vault.url.as_str()).collect();
-                let _ = output.line(&format!("ready  {}", urls.join("  ")));
-            }
-        };
-        engine::serve(options.config, config, announce, stop).await
+    let ServeOptions { config: file, json } = options;
+    let config = config::load(&file).map_err(|errors| mistakes(&errors))?;
+    begin(json, output, LevelFilter::INFO)?.block_on(async {
+        let stop = stop()?;
+        let announce = |engine: &Engine| Say::line(output, &ready(engine, &file, json));
+        Ok(engine::serve(file.clone(), config, announce, stop).await?)
     })
 }
 
-/// Runs to the end on a runtime of its own.
-fn run(work: impl Future<Output = Result<(), ServeError>>) -> Result<(), Problem> {
+/// The crypto provider, the log and the runtime. `dev` says on standard output what goes well, so its log is for the rest.
+fn begin(json: bool, output: &Output, least: LevelFilter) -> Result<Runtime, Problem> {
     tls::install_crypto_provider();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::failed(format!("the system gives no threads: {error}")))?;
-    runtime.block_on(work).map_err(|error| Problem::failed(error.to_string()))
+    logging::init(json, output.colors_on_stderr(), least);
+    Runtime::new().map_err(|error| Problem::failed(format!("no event loop can be made: {error}")))
 }
 
-/// Ends at SIGINT or SIGTERM. The handlers are in place when this returns.
-fn until_signal() -> Result<impl Future<Output = ()>, ServeError> {
-    let handler = |kind| signal(kind).map_err(|error| ServeError(format!("signals can't be listened for: {error}")));
-    let mut interrupt = handler(SignalKind::interrupt())?;
-    let mut terminate = handler(SignalKind::terminate())?;
+/// What completes when somebody wants the program to end: Ctrl-C, or a service manager.
+fn stop() -> Result<impl Future<Output = ()>, Problem> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Problem::failed(format!("signals can't be listened for: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -74,16 +62,36 @@ fn until_signal() -> Result<impl Future<Output = ()>, ServeError> {
     })
 }
 
-/// `vestal dev` at this process's own streams.
-struct Spoken(Output);
+/// The line that says that clients may come.
+fn ready(engine: &Engine, file: &Path, json: bool) -> String {
+    let vaults: Vec<String> = engine.vaults().into_iter().map(|vault| vault.url).collect();
+    if json {
+        let observe = format!("http://{}", engine.addresses().observe);
+        let control = engine.data().control_socket().display().to_string();
+        let told = json!({ "vaults": vaults, "authority": engine.authority(), "observe": observe, "control": control });
+        return format!("ready {told}");
+    }
+    let vaults = if vaults.is_empty() {
+        "no vault yet".to_owned()
+    } else {
+        vaults.join("  ")
+    };
+    format!("ready  {vaults}  ({}, ctrl-c ends it)", file.display())
+}
 
-impl dev::Say for Spoken {
+impl Say for Output {
     fn line(&self, text: &str) {
-        // Nobody reads any more: the vault goes on all the same.
-        let _ = self.0.line(text);
+        // Whoever stopped reading doesn't stop the renewals.
+        drop(Self::line(self, text));
     }
 
     fn hint(&self, text: &str) {
-        let _ = self.0.note(text);
+        drop(self.note(text));
+    }
+}
+
+impl From<ServeError> for Problem {
+    fn from(error: ServeError) -> Self {
+        Self::failed(error.0)
     }
 }

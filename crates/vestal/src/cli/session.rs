@@ -9,7 +9,7 @@ use super::name::Named;
 use super::output::Output;
 use super::problem::Problem;
 use super::when::Clock;
-use crate::cli::wire::VaultView;
+use crate::admin::wire::VaultView;
 
 /// One run of the program.
 pub(super) struct Session {

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::style::{self, styled};
 use super::table::{Cell, Fields, printable};
 use super::when::Clock;
-use crate::cli::wire::Status;
+use crate::admin::wire::Status;
 
 /// Ends with [`Exit::Failed`] where it isn't ready: a script asks no more than that.
 pub(super) fn run(session: &mut Session) -> Result<Exit, Problem> {

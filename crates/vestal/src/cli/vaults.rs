@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::problem::Problem;
 use super::session::Session;
 use super::table::Table;
-use crate::cli::wire::VaultView;
+use crate::admin::wire::VaultView;
 
 #[derive(Subcommand)]
 pub(super) enum VaultCommand {

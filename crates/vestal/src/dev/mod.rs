@@ -10,11 +10,12 @@ mod watch;
 
 use core::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
 pub use self::environment::ENVIRONMENT_FILE;
-use self::setup::{Credential, READER, ROOT, TOKEN_NAME, VAULT};
+use self::setup::{Credential, TOKEN_NAME, VAULT};
 use crate::cli::DevOptions;
 use crate::clock;
 use crate::config;
@@ -22,6 +23,9 @@ use crate::connector::OwnProvider;
 use crate::engine::{ServeError, Setup};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::tls;
+
+/// How long the word `ready` waits for the first token.
+const FIRST_TOKEN: Duration = Duration::from_secs(5);
 
 /// Where `vestal dev` says what happens: what it prints on stdout, and hints for people on stderr.
 pub trait Say: Send + Sync {
@@ -60,7 +64,8 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
         address: sandbox.addr(),
         authority: local.certificate.clone(),
     };
-    let text = setup::configuration(setup.addresses(), &sandbox.token_url());
+    let token_url = sandbox.token_url();
+    let text = setup::configuration(setup.addresses(), &token_url);
     let file = setup.store().data().file("vestal.toml");
     let folder = setup.store().data().path().to_owned();
     let config = config::parse(&text, &file.display().to_string(), &folder)
@@ -75,34 +80,36 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
     engine.apply(&config).await?;
     let apps = environment::apps(&engine, &folder).await?;
     environment::write(&engine, &folder, &bundle, &local.file, &apps)?;
-    let watching = tokio::spawn(watch::print(engine.events(), Arc::clone(&say), options.json));
-
-    let vault_url = engine.addresses().vault_url(VAULT);
     let environment_file = folder.join(ENVIRONMENT_FILE);
-    if options.json {
-        say.line(&format!(
-            "ready {}",
-            json!({
+    let first = engine.events();
+    let watching = tokio::spawn(watch::print(engine.events(), Arc::clone(&say), options.json));
+    let announcing = tokio::spawn(async move {
+        // Whoever reads at the word `ready` finds a token, unless the sandbox was told to fail.
+        let _ = tokio::time::timeout(FIRST_TOKEN, watch::until_first_token(&engine, first)).await;
+        let vault_url = engine.addresses().vault_url(VAULT);
+        if options.json {
+            let ready = json!({
                 "vault_url": vault_url,
                 "token": TOKEN_NAME,
                 "environment": environment_file.display().to_string(),
                 "control": engine.data().control_socket().display().to_string(),
-                "sandbox": sandbox.token_url(),
+                "sandbox": token_url,
                 "observe": format!("http://{}", engine.addresses().observe),
-            })
-        ));
-    } else {
-        say.line(&format!("ready  {vault_url}  (ctrl-c ends it; start it again and it goes on)"));
-        setup::welcome(&*say, &environment_file, &vault_url, options.lifetime);
-    }
-    if roots.is_none() {
-        say.hint("no certificates of the system were found: with dev.env sourced, pip and curl trust this vault alone");
-    }
-    if let Some(hint) = resolve::hint(&format!("{VAULT}.{}", host_of_domain(&engine.addresses().domain))) {
-        say.hint(&hint);
-    }
-    debug_assert!(apps.contains_key(ROOT) && apps.contains_key(READER));
+            });
+            say.line(&format!("ready {ready}"));
+        } else {
+            say.line(&format!("ready  {vault_url}  (ctrl-c ends it; start it again and it goes on)"));
+            setup::welcome(&*say, &environment_file, &vault_url, options.lifetime);
+        }
+        if roots.is_none() {
+            say.hint("no certificates of the system were found: with dev.env sourced, pip and curl trust this vault alone");
+        }
+        if let Some(hint) = resolve::hint(&format!("{VAULT}.{}", host_of_domain(&engine.addresses().domain))) {
+            say.hint(&hint);
+        }
+    });
     let served = ready.run(stop).await;
+    announcing.abort();
     watching.abort();
     sandbox.stop().await;
     served

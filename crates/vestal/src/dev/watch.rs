@@ -6,8 +6,12 @@ use serde_json::json;
 use store::{Attempt, Outcome};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use vault::{SecretName, VaultName};
+
 use super::Say;
+use super::setup::{TOKEN_NAME, VAULT};
 use crate::clock;
+use crate::engine::Engine;
 use crate::observe::TokenEvent;
 
 /// Prints what happens to tokens until nobody is left to tell.
@@ -21,6 +25,21 @@ pub(super) async fn print(mut events: Receiver<TokenEvent>, say: Arc<dyn Say>, a
             }
             Err(RecvError::Lagged(missed)) => say.hint(&format!("{missed} lines were left out: the terminal was too slow")),
             Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Returns once the managed token has a value with life left.
+pub(super) async fn until_first_token(engine: &Engine, mut events: Receiver<TokenEvent>) {
+    let (Ok(vault), Ok(name)) = (VaultName::parse(VAULT), SecretName::parse(TOKEN_NAME)) else { return };
+    loop {
+        if let Ok(Some(token)) = engine.records().token_of(&vault, &name).await
+            && token.standing.remaining(clock::now()).is_some_and(|left| left.is_alive())
+        {
+            return;
+        }
+        if matches!(events.recv().await, Err(RecvError::Closed)) {
+            return;
         }
     }
 }

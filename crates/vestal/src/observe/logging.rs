@@ -30,13 +30,13 @@ const OURS: [&str; 9] = [
 ];
 
 /// Writes the log to stderr from now on: each line as a JSON object, or as text, in colour or not. Call it once, first
-/// thing; a second call changes nothing.
-pub fn init(json: bool, color: bool) {
+/// thing; a second call changes nothing. Without a wish in the environment, lines of `least` and above are written.
+pub fn init(json: bool, color: bool, least: LevelFilter) {
     let wish = VARIABLES.iter().find_map(|name| {
         let text = std::env::var(name).ok().filter(|text| !text.trim().is_empty())?;
         Some((*name, text))
     });
-    let (filter, complaint) = match filter(wish.as_ref().map_or("", |(_, text)| text)) {
+    let (filter, complaint) = match filter(wish.as_ref().map_or("", |(_, text)| text), least) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
@@ -49,9 +49,9 @@ pub fn init(json: bool, color: bool) {
     }
 }
 
-fn filter(wish: &str) -> Result<EnvFilter, ParseError> {
+fn filter(wish: &str, least: LevelFilter) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
+        .with_default_directive(least.into())
         .parse(wish)
 }
 
@@ -101,7 +101,7 @@ mod tests {
     fn written(wish: &str, json: bool) -> String {
         let page = Page::default();
         let writer = page.clone();
-        let filter = filter(wish).expect("a filter");
+        let filter = filter(wish, LevelFilter::INFO).expect("a filter");
         tracing::subscriber::with_default(subscriber(json, false, true, filter, move || writer.clone()), || {
             macro_rules! speak {
                 ($($target:literal),+) => {$(

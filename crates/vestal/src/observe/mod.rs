@@ -17,7 +17,7 @@ mod trouble;
 mod watcher;
 mod words;
 
-pub use metric::{AttemptLabel, Declaration, Kind, Label, Metric, reference_page};
+pub use metric::{AttemptLabel, Declaration, Kind, Label, Metric, Values, reference_page};
 pub use metrics::{AlertFate, Live, Metrics, Way};
 pub use pulse::LONGEST_SILENCE;
 pub use readiness::{Readiness, Reason};

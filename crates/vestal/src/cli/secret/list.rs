@@ -5,7 +5,7 @@ use super::super::session::Session;
 use super::super::style;
 use super::super::table::{Cell, Table};
 use super::super::when::{self, Clock};
-use crate::cli::wire::{SecretView, VaultView, VersionView};
+use crate::admin::wire::{SecretView, VaultView, VersionView};
 
 pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;

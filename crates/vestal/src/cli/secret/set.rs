@@ -14,7 +14,7 @@ use super::super::problem::Problem;
 use super::super::session::Session;
 use super::super::when::Clock;
 use super::value;
-use crate::cli::wire::{SecretView, SetSecret};
+use crate::admin::wire::{SecretView, SetSecret};
 use crate::config::Period;
 
 #[derive(Args)]

@@ -7,7 +7,7 @@ use super::super::style::{self, styled};
 use super::super::table::{Fields, Table, printable};
 use super::super::when::{self, Clock};
 use super::list::state;
-use crate::cli::wire::{SecretDetail, VersionView};
+use crate::admin::wire::{SecretDetail, VersionView};
 
 pub(super) fn run(name: &Named, session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;

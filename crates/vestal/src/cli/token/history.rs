@@ -9,7 +9,7 @@ use super::super::session::Session;
 use super::super::style;
 use super::super::table::{Cell, Table};
 use super::super::when::{self, Clock};
-use crate::cli::wire::History;
+use crate::admin::wire::History;
 
 #[derive(Args)]
 #[command(before_help = "\

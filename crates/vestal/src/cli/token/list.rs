@@ -5,7 +5,7 @@ use super::super::session::Session;
 use super::super::style;
 use super::super::table::{Cell, Table};
 use super::super::when::{self, Clock};
-use crate::cli::wire::TokenView;
+use crate::admin::wire::TokenView;
 
 pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
     let mut tokens: Vec<TokenView> = session.client()?.get("/tokens")?;

@@ -7,7 +7,7 @@ use super::super::style::{self, styled};
 use super::super::table::{Cell, Fields, printable};
 use super::super::when::{self, Clock};
 use super::list::{last_failure, life_left, next};
-use crate::cli::wire::{CredentialView, TokenDetail};
+use crate::admin::wire::{CredentialView, TokenDetail};
 
 /// From when on the end of a credential stands out, in milliseconds: 30 days.
 const CREDENTIAL_NEAR_ITS_END: i64 = 30 * 86_400_000;

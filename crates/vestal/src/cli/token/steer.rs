@@ -11,7 +11,7 @@ use super::super::session::Session;
 use super::super::when;
 use super::history::words;
 use super::list::next;
-use crate::cli::wire::{Renewal, TokenView};
+use crate::admin::wire::{Renewal, TokenView};
 use crate::config::Period;
 
 /// The longest that a running Vestal lets a command wait, in seconds.

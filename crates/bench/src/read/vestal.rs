@@ -11,7 +11,7 @@ use secret::Secret;
 use serde_json::Value;
 use store::rows::{DefinitionKind, Origin};
 use store::{Audit, NewSecret, Records};
-use store_sql::SqliteStore;
+use store_sql::sqlite::SqliteStore;
 use vault::{ObjectId, Pattern, Permissions, Policy, SecretBody, SecretName, VaultName};
 use vestal::audit::AuditFile;
 use vestal::clock;
@@ -44,7 +44,11 @@ pub(crate) async fn serve(
     };
     let keyvault = KeyVault::open(Arc::clone(&records), &settings, audit as Arc<dyn Audit>, now()).await?;
     let token = set_up(&records, &keyvault, value).await?;
-    let transport = if encrypted { Transport::Tls(certificate(folder)?.server_config()) } else { Transport::Plain };
+    let transport = if encrypted {
+        Transport::Tls(certificate(folder)?.server_config())
+    } else {
+        Transport::Plain
+    };
     announce(Target {
         scheme: if encrypted { "https" } else { "http" }.to_owned(),
         address: address.to_string(),
@@ -60,7 +64,9 @@ pub(crate) async fn serve(
         let keyvault = Arc::clone(&keyvault);
         async move { keyvault.answer(request, now(), address_of(peer)).await }
     };
-    listener.serve(transport, Limits::default(), service, core::future::pending()).await;
+    listener
+        .serve(transport, Limits::default(), service, core::future::pending())
+        .await;
     Ok(())
 }
 
@@ -92,8 +98,12 @@ async fn set_up(
         .await?;
     let issued = keyvault.create_app("reader", None, now()).await?;
     let object_id: ObjectId = issued.app.object_id.clone();
-    let policy =
-        Policy { vault, app: object_id, permissions: Permissions::parse(["get"])?, names: vec![Pattern::parse("discord-*-token")?] };
+    let policy = Policy {
+        vault,
+        app: object_id,
+        permissions: Permissions::parse(["get"])?,
+        names: vec![Pattern::parse("discord-*-token")?],
+    };
     define(records, DefinitionKind::Policy, "reader", &policy).await?;
     keyvault.reload_directory().await?;
     let client_secret = issued.client_secret.expose_str().ok_or("a client secret is text")?;
@@ -107,7 +117,9 @@ async fn set_up(
         .body(Bytes::from(form))?;
     let answer = keyvault.answer(request, now(), None).await;
     let answer: Value = serde_json::from_slice(answer.body())?;
-    let token = answer["access_token"].as_str().ok_or_else(|| format!("no access token was given: {answer}"))?;
+    let token = answer["access_token"]
+        .as_str()
+        .ok_or_else(|| format!("no access token was given: {answer}"))?;
     Ok(token.to_owned())
 }
 
@@ -117,7 +129,9 @@ async fn define<T: serde::Serialize>(
     name: &str,
     body: &T,
 ) -> Result<(), Failure> {
-    Ok(records.commit(vec![records.define(kind, name, Origin::Admin, None, body, None)]).await?)
+    Ok(records
+        .commit(vec![records.define(kind, name, Origin::Admin, None, body, None)])
+        .await?)
 }
 
 fn certificate(folder: &Path) -> Result<Arc<ServerCertificate>, Failure> {
@@ -128,7 +142,9 @@ fn certificate(folder: &Path) -> Result<Arc<ServerCertificate>, Failure> {
 }
 
 fn now() -> Now {
-    Now { unix_ms: clock::now().wall.0 }
+    Now {
+        unix_ms: clock::now().wall.0,
+    }
 }
 
 fn address_of(peer: Peer) -> Option<IpAddr> {

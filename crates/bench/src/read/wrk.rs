@@ -50,14 +50,19 @@ pub(crate) fn run(wrk: &Path, load: Load, target: &Target) -> Result<Run, Failur
     }
     command.arg(target.url());
     let before = Usage::now(target.process);
-    let output = command.output().map_err(|error| format!("wrk could not be started: {error}"))?;
+    let output = command
+        .output()
+        .map_err(|error| format!("wrk could not be started: {error}"))?;
     let used = Usage::now(target.process).since(&before);
     if !output.status.success() {
         return Err(format!("wrk failed: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     let text = String::from_utf8(output.stdout)?;
     let requests = number_before(&text, " requests in ").ok_or_else(|| unread(&text))?;
-    if let Some(problem) = text.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors")) {
+    if let Some(problem) = text
+        .lines()
+        .find(|line| line.contains("Non-2xx") || line.contains("Socket errors"))
+    {
         return Err(format!("{}: {}", target.url(), problem.trim()).into());
     }
     let figure = |key: &str| {
@@ -148,11 +153,17 @@ mod tests {
 
     #[test]
     fn the_units_of_wrk_are_read() {
-        assert_eq!(["402.00us", "1.20ms", "1.01s", "7"].map(milliseconds), [Some(0.402), Some(1.2), Some(1010.0), None]);
+        assert_eq!(
+            ["402.00us", "1.20ms", "1.01s", "7"].map(milliseconds),
+            [Some(0.402), Some(1.2), Some(1010.0), None]
+        );
     }
 
     #[test]
     fn the_count_of_requests_is_read() {
-        assert_eq!(number_before("  1511 requests in 10.00s, 2.21GB read", " requests in "), Some(1511.0));
+        assert_eq!(
+            number_before("  1511 requests in 10.00s, 2.21GB read", " requests in "),
+            Some(1511.0)
+        );
     }
 }

@@ -2,17 +2,19 @@
 //! that can be wound ahead.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use keeper::{Clock, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition, token_definition_name};
+use keeper::{
+    Clock, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition, token_definition_name,
+};
 use oauth::{AnswerHeaders, Endpoint, HttpAnswer, HttpRequest, ProviderTable};
 use renewal::{LaneLimits, Moment, Standing};
 use secret::{Secret, SecretBuilder};
 use store::rows::{DefinitionKind, Origin};
 use store::{NewSecret, Outcome, Records, Write};
-use store_sql::SqliteStore;
+use store_sql::sqlite::SqliteStore;
 use tokio::sync::Notify;
 use vault::{SecretBody, SecretName, VaultName};
 use vestal::clock::{self, SystemClock};
@@ -50,7 +52,12 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
     let providers = [("bench".to_owned(), provider.clone())].into();
     let resolved = oauth::resolve("bench", &providers).map_err(|error| error.to_string())?;
     let mut writes = vec![
-        define(records, DefinitionKind::Vault, VAULT, &keyvault::VaultDefinition::default()),
+        define(
+            records,
+            DefinitionKind::Vault,
+            VAULT,
+            &keyvault::VaultDefinition::default(),
+        ),
         define(records, DefinitionKind::Provider, "bench", &provider),
     ];
     let now = clock::now();
@@ -76,7 +83,10 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
         let token = TokenDefinition {
             provider: "bench".to_owned(),
             client_id: Source::Literal(format!("client-{:04}", number % lanes)),
-            client_secret: Source::Secret { vault: VAULT.to_owned(), name: "client-credentials".to_owned() },
+            client_secret: Source::Secret {
+                vault: VAULT.to_owned(),
+                name: "client-credentials".to_owned(),
+            },
             scope: vec!["read".to_owned()],
             extra: [].into(),
             promise: Some(600),
@@ -85,7 +95,12 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
             keep_versions: KEEP_VERSIONS,
         };
         let lane = token.lane(&resolved);
-        writes.push(define(records, DefinitionKind::Token, &token_definition_name(&vault, &name), &token));
+        writes.push(define(
+            records,
+            DefinitionKind::Token,
+            &token_definition_name(&vault, &name),
+            &token,
+        ));
         writes.push(records.new_token(vault.clone(), name, lane, &Standing::new(now)));
         if writes.len() >= 2 * BATCH {
             records.commit(std::mem::take(&mut writes)).await?;
@@ -109,8 +124,18 @@ impl Measured {
     /// A keeper on these records, whose provider gives values of `bytes` bytes.
     pub(crate) fn new(records: &Arc<Records<SqliteStore>>, bytes: usize, limits: LaneLimits) -> Self {
         let (clock, count) = (WoundClock::default(), Count::default());
-        let provider = InstantProvider { bytes, given: AtomicU64::new(0), process: clock::now().wall.0 };
-        let keeper = Arc::new(Keeper::new(Arc::clone(records), clock.clone(), provider, count.clone(), limits));
+        let provider = InstantProvider {
+            bytes,
+            given: AtomicU64::new(0),
+            process: clock::now().wall.0,
+        };
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(records),
+            clock.clone(),
+            provider,
+            count.clone(),
+            limits,
+        ));
         Self { keeper, clock, count }
     }
 }
@@ -170,7 +195,12 @@ impl Http for InstantProvider {
             request_id: Some(format!("{number:016x}")),
             ..AnswerHeaders::default()
         };
-        Ok(HttpAnswer { status: 200, headers, body: body.finish(), truncated: false })
+        Ok(HttpAnswer {
+            status: 200,
+            headers,
+            body: body.finish(),
+            truncated: false,
+        })
     }
 }
 
@@ -193,14 +223,20 @@ impl Count {
     /// # Errors
     /// What went wrong instead.
     pub(crate) async fn reach(&self, more: u64) -> Result<(), Failure> {
-        self.0.wanted.store(self.0.renewed.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        self.0
+            .wanted
+            .store(self.0.renewed.load(Ordering::Relaxed) + more, Ordering::Relaxed);
         self.0.reached.notified().await;
         let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
         trouble.map_or(Ok(()), |words| Err(words.into()))
     }
 
     fn stop(&self, words: String) {
-        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words);
+        self.0
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(words);
         self.0.reached.notify_one();
     }
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
-use keeper::{Clock, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition, token_definition_name};
+use keeper::{
+    Clock, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition, token_definition_name,
+};
 use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
 use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
 use secret::Secret;
@@ -34,7 +36,12 @@ struct Winding {
 
 impl Wound {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Winding { passed: 0, wall_ahead: 0, timers: BTreeMap::new(), next: 0 })))
+        Self(Arc::new(Mutex::new(Winding {
+            passed: 0,
+            wall_ahead: 0,
+            timers: BTreeMap::new(),
+            next: 0,
+        })))
     }
 
     /// The wall clock is set, by this many milliseconds ahead; the boot clock isn't.
@@ -71,13 +78,20 @@ impl Clock for Wound {
         let passed = i64::try_from(winding.passed).expect("a test doesn't last that long");
         Moment {
             wall: Wall(START + passed + winding.wall_ahead),
-            boot: Boot { id: 7, ms: 1_800_000 + winding.passed },
+            boot: Boot {
+                id: 7,
+                ms: 1_800_000 + winding.passed,
+            },
         }
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
         let until = self.passed() + u64::try_from(duration.as_millis()).expect("no such sleep");
-        Sleep { clock: self.clone(), until, timer: None }
+        Sleep {
+            clock: self.clone(),
+            until,
+            timer: None,
+        }
     }
 }
 
@@ -178,8 +192,10 @@ impl Http for Provider {
                     told
                 } else {
                     desk.issued += 1;
-                    let body =
-                        format!(r#"{{"access_token":"token-{}","token_type":"Bearer","expires_in":{}}}"#, desk.issued, desk.lifetime);
+                    let body = format!(
+                        r#"{{"access_token":"token-{}","token_type":"Bearer","expires_in":{}}}"#,
+                        desk.issued, desk.lifetime
+                    );
                     Answering::With(200, body, Duration::ZERO)
                 };
                 (answering, desk.clock.clone())
@@ -187,10 +203,21 @@ impl Http for Provider {
             match answering {
                 Answering::With(status, body, after) => {
                     clock.sleep(after).await;
-                    let headers = AnswerHeaders { content_type: Some("application/json".into()), ..Default::default() };
-                    Ok(HttpAnswer { status, headers, body: Secret::from(body), truncated: false })
+                    let headers = AnswerHeaders {
+                        content_type: Some("application/json".into()),
+                        ..Default::default()
+                    };
+                    Ok(HttpAnswer {
+                        status,
+                        headers,
+                        body: Secret::from(body),
+                        truncated: false,
+                    })
                 }
-                Answering::Not { sent } => Err(SendFailure { sent, words: "the connection was refused".into() }),
+                Answering::Not { sent } => Err(SendFailure {
+                    sent,
+                    words: "the connection was refused".into(),
+                }),
                 Answering::Panic => panic!("a fault of ours"),
             }
         }
@@ -259,22 +286,49 @@ impl World {
 
     fn on(store: MemoryStore, clock: Wound, lifetime: u64) -> Self {
         let keyring = Keyring::new(1, &Seed::new(&[9; 32]));
-        let records = Arc::new(Records::new(store, keyring, Arc::new(Counting(AtomicU64::new(1))), 1 << 20));
-        let desk =
-            Desk { clock: clock.clone(), lifetime, next: VecDeque::new(), down: false, calls: Vec::new(), issued: 0 };
+        let records = Arc::new(Records::new(
+            store,
+            keyring,
+            Arc::new(Counting(AtomicU64::new(1))),
+            1 << 20,
+        ));
+        let desk = Desk {
+            clock: clock.clone(),
+            lifetime,
+            next: VecDeque::new(),
+            down: false,
+            calls: Vec::new(),
+            issued: 0,
+        };
         let provider = Provider(Arc::new(Mutex::new(desk)));
         let told = Told::default();
         let limits = LaneLimits::default();
-        let keeper =
-            Arc::new(Keeper::new(Arc::clone(&records), clock.clone(), provider.clone(), told.clone(), limits));
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(&records),
+            clock.clone(),
+            provider.clone(),
+            told.clone(),
+            limits,
+        ));
         let pool = LocalPool::new();
         let spawner = pool.spawner();
-        let mut world = Self { clock, provider, told, records, keeper, pool, spawner };
+        let mut world = Self {
+            clock,
+            provider,
+            told,
+            records,
+            keeper,
+            pool,
+            spawner,
+        };
         world.set("id", "me");
         world.set("credentials", "hush");
         let table: oauth::ProviderTable =
-            serde_json::from_str(r#"{"extends":"generic","token_url":"https://id.example.com/token"}"#).expect("a table");
-        let define = world.records.define(DefinitionKind::Provider, "example", Origin::Admin, None, &table, None);
+            serde_json::from_str(r#"{"extends":"generic","token_url":"https://id.example.com/token"}"#)
+                .expect("a table");
+        let define = world
+            .records
+            .define(DefinitionKind::Provider, "example", Origin::Admin, None, &table, None);
         world.wait(|records| async move { records.commit(vec![define]).await.expect("stored") });
         let keeper = Arc::clone(&world.keeper);
         world
@@ -292,7 +346,10 @@ impl World {
     /// Declares the managed token `name`, in this lane.
     pub fn declare_in(&mut self, name: &str, lane: &str) {
         let (vault, name) = names(name);
-        let secret = |name: &str| Source::Secret { vault: "home".into(), name: name.into() };
+        let secret = |name: &str| Source::Secret {
+            vault: "home".into(),
+            name: name.into(),
+        };
         let definition = TokenDefinition {
             provider: "example".into(),
             client_id: secret("id"),
@@ -313,7 +370,8 @@ impl World {
                 &definition,
                 None,
             ),
-            self.records.new_token(vault, name, lane.to_owned(), &Standing::new(self.clock.now())),
+            self.records
+                .new_token(vault, name, lane.to_owned(), &Standing::new(self.clock.now())),
         ];
         self.wait(|records| async move { records.commit(writes).await.expect("stored") });
         self.keeper.wake();
@@ -330,7 +388,15 @@ impl World {
             updated: now,
             written_by: "somebody".into(),
         };
-        let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
+        let new = NewSecret {
+            vault,
+            name,
+            body,
+            enabled: true,
+            not_before: None,
+            expires: None,
+            now,
+        };
         self.wait(|records| async move { records.set(new).await.map(drop).expect("stored") });
     }
 
@@ -385,5 +451,8 @@ impl World {
 }
 
 fn names(name: &str) -> (VaultName, SecretName) {
-    (VaultName::parse("home").expect("a vault's name"), SecretName::parse(name).expect("a secret's name"))
+    (
+        VaultName::parse("home").expect("a vault's name"),
+        SecretName::parse(name).expect("a secret's name"),
+    )
 }

@@ -17,9 +17,9 @@ use crate::rows::{
 use crate::{Claim, CommitError, Lease, MemoryStore, Store, StoreError, Write};
 
 /// How many histories [`random_histories_agree_with_the_memory_store`] goes through.
-pub const HISTORIES: u64 = 160;
+pub const HISTORIES: u64 = 24;
 /// How many steps each of them has.
-pub const STEPS: usize = 200;
+pub const STEPS: usize = 80;
 
 const VAULTS: [&str; 2] = ["contoso", "fabrikam"];
 const NAMES: [&str; 4] = ["a", "B", "c-1", "c1"];

@@ -35,20 +35,27 @@ fn view(plan: &Plan) -> PlanView {
             Action::Change(fields) => ("change", fields.as_slice()),
             Action::Remove => ("remove", &[][..]),
         };
-        let text = |value: &Option<serde_json::Value>| value.as_ref().map(|value| match value {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
+        let text = |value: &Option<serde_json::Value>| {
+            value.as_ref().map(|value| match value {
+                serde_json::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+        };
         ChangeView {
             action: action.to_owned(),
             kind: change.kind.clone(),
             name: change.name.clone(),
             fields: fields
                 .iter()
-                .map(|field| FieldChange { field: field.field.clone(), from: text(&field.from), to: text(&field.to) })
+                .map(|field| FieldChange {
+                    field: field.field.clone(),
+                    from: text(&field.from),
+                    to: text(&field.to),
+                })
                 .collect(),
         }
     });
-    PlanView { changes: changes.collect() }
+    PlanView {
+        changes: changes.collect(),
+    }
 }
-

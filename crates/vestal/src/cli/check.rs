@@ -2,7 +2,7 @@
 //! it already, that is asked which of the named secrets are still missing.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use vault::{SecretName, VaultName};
@@ -45,9 +45,9 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
                 warnings: None,
                 would: None,
             })?;
-            return Err(mistakes(&errors));
+            return Err(Problem::usage(sum(&errors, &path)));
         }
-        Err(errors) => return Err(mistakes(&errors)),
+        Err(errors) => return Err(mistakes(&errors, &path)),
     };
     let missing = missing_secrets(&config);
     let would = config::explain(&config);
@@ -68,19 +68,19 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
         Ok(None) => Ok(()),
         Ok(Some(errors)) => session.output.say(&errors.render_warnings(true)),
         Err(_) => session.output.note(
-            "No Vestal runs on it yet, so that nobody knows whether the secrets are there that it names.\n\
+            "No Vestal runs on its data folder that could be asked whether the secrets that it names are there.\n\
              Next: `vestal serve`, and `vestal secret set NAME` for each.",
         ),
     }
 }
 
 /// A configuration that can't be run, as a problem.
-pub(super) fn mistakes(errors: &ConfigErrors) -> Problem {
-    let sum = plural(errors.count() as u64, "mistake");
-    Problem::shown(
-        Exit::Usage,
-        format!("{}\n\n{sum}: nothing was done", errors.render(true)),
-    )
+pub(super) fn mistakes(errors: &ConfigErrors, file: &Path) -> Problem {
+    Problem::shown(Exit::Usage, format!("{}\n\n{}", errors.render(true), sum(errors, file)))
+}
+
+fn sum(errors: &ConfigErrors, file: &Path) -> String {
+    format!("{} in {}", plural(errors.count() as u64, "mistake"), file.display())
 }
 
 /// The secrets that the configuration names and the running Vestal doesn't have.

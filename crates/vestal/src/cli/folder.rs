@@ -82,7 +82,7 @@ impl Said {
 
 /// What to do where nothing runs.
 pub(super) const HOW_TO_START: &str = "start one with `vestal dev` or `vestal serve --config vestal.toml`; \
-    of one that runs elsewhere name the data folder with --dir or VESTAL_DIR";
+    if it runs elsewhere, name its data folder with --dir or VESTAL_DIR";
 
 /// The control socket in a data folder.
 pub(super) fn socket(folder: &Path) -> PathBuf {

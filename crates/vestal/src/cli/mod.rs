@@ -37,6 +37,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::ColorChoice;
+use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
 
 use self::arguments::Command;
@@ -97,7 +98,7 @@ pub fn run_in(world: World, arguments: impl IntoIterator<Item = OsString>) -> Ex
     color(&mut output, arguments::color_in(&arguments));
     let (arguments, said) = match arguments::read(&arguments) {
         Ok(read) => read,
-        Err(error) => return help_or_usage(&output, &error),
+        Err(error) => return help_or_usage(&output, error, arguments),
     };
     let everywhere = &arguments.everywhere;
     color(&mut output, everywhere.color);
@@ -150,7 +151,14 @@ fn color(output: &mut Output, choice: ColorChoice) {
 }
 
 /// Help and version are results; everything else that clap says is a mistake in the arguments.
-fn help_or_usage(output: &Output, error: &clap::Error) -> Exit {
+fn help_or_usage(output: &Output, error: clap::Error, mut arguments: Vec<OsString>) -> Exit {
+    if error.kind() == ErrorKind::MissingSubcommand {
+        // Whoever said only half is best helped by the other halves.
+        arguments.push("--help".into());
+        let help = arguments::read(&arguments).err().unwrap_or(error);
+        output.problem(&Problem::shown(Exit::Usage, help.render().ansi().to_string()));
+        return Exit::Usage;
+    }
     let text = error.render().ansi().to_string();
     if error.use_stderr() {
         output.problem(&Problem::shown(Exit::Usage, text));

@@ -41,7 +41,7 @@ fn read(session: &Session) -> Result<(Client, FileDefinitions), Problem> {
         .config
         .clone()
         .unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
-    let config = config::load(&path).map_err(|errors| mistakes(&errors))?;
+    let config = config::load(&path).map_err(|errors| mistakes(&errors, &path))?;
     let text = fs::read_to_string(&path)
         .map_err(|error| Problem::usage(format!("{} can't be read: {error}", path.display())))?;
     let folder = match path.parent() {

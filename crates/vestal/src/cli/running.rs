@@ -34,7 +34,7 @@ fn run_dev(options: DevOptions, output: &Output) -> Result<(), Problem> {
 
 fn run_serve(options: ServeOptions, output: &Output) -> Result<(), Problem> {
     let ServeOptions { config: file, json } = options;
-    let config = config::load(&file).map_err(|errors| mistakes(&errors))?;
+    let config = config::load(&file).map_err(|errors| mistakes(&errors, &file))?;
     begin(json, output, LevelFilter::INFO)?.block_on(async {
         let stop = stop()?;
         let announce = |engine: &Engine| Say::line(output, &ready(engine, &file, json));

@@ -70,7 +70,8 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
     let folder = setup.store().data().path().to_owned();
     let config = config::parse(&text, &file.display().to_string(), &folder)
         .map_err(|errors| ServeError(errors.render(false)))?;
-    std::fs::write(&file, &text).map_err(|error| ServeError(format!("{} can't be written: {error}", file.display())))?;
+    std::fs::write(&file, &text)
+        .map_err(|error| ServeError(format!("{} can't be written: {error}", file.display())))?;
 
     let bundle = folder.join("ca-bundle.pem");
     let roots = tls::write_ca_bundle(&bundle, &local.file)?;
@@ -98,11 +99,15 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
             });
             say.line(&format!("ready {ready}"));
         } else {
-            say.line(&format!("ready  {vault_url}  (ctrl-c ends it; start it again and it goes on)"));
+            say.line(&format!(
+                "ready  {vault_url}  (ctrl-c ends it; start it again and it goes on)"
+            ));
             setup::welcome(&*say, &environment_file, &vault_url, options.lifetime);
         }
         if roots.is_none() {
-            say.hint("no certificates of the system were found: with dev.env sourced, pip and curl trust this vault alone");
+            say.hint(
+                "no certificates of the system were found: with dev.env sourced, pip and curl trust this vault alone",
+            );
         }
         if let Some(hint) = resolve::hint(&format!("{VAULT}.{}", host_of_domain(&engine.addresses().domain))) {
             say.hint(&hint);

@@ -31,8 +31,7 @@ pub(super) const READER: &str = "reader";
 pub(super) fn process_settings(options: &DevOptions) -> Result<ProcessSettings, ServeError> {
     let folder = std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone());
     let text = format!("[server]\nlisten = \"{}\"\n", options.listen);
-    let config =
-        config::parse(&text, "vestal dev", &folder).map_err(|errors| ServeError(errors.render(false)))?;
+    let config = config::parse(&text, "vestal dev", &folder).map_err(|errors| ServeError(errors.render(false)))?;
     let mut settings = config.process;
     settings.store.data = folder;
     settings.observe.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
@@ -106,9 +105,16 @@ impl Credential {
         let client_secret = secret_or(records, CLIENT_SECRET, &hexadecimal(&SystemEntropy.bytes32())).await?;
         let client_id = client_id
             .expose_str()
-            .ok_or_else(|| ServeError(format!("the secret {CLIENT_ID} isn't text: set it again, or start with another --dir")))?
+            .ok_or_else(|| {
+                ServeError(format!(
+                    "the secret {CLIENT_ID} isn't text: set it again, or start with another --dir"
+                ))
+            })?
             .to_owned();
-        Ok(Self { client_id, client_secret })
+        Ok(Self {
+            client_id,
+            client_secret,
+        })
     }
 }
 
@@ -136,7 +142,17 @@ async fn secret_or<S: Store>(records: &Records<S>, name: &str, otherwise: &str) 
         updated: now,
         written_by: "vestal dev".to_owned(),
     };
-    records.set(NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now }).await?;
+    records
+        .set(NewSecret {
+            vault,
+            name,
+            body,
+            enabled: true,
+            not_before: None,
+            expires: None,
+            now,
+        })
+        .await?;
     Ok(value)
 }
 

@@ -24,6 +24,7 @@ pub use self::outward::Outward;
 pub use self::serve::{ServeError, Setup, serve};
 pub use self::vitals::EngineVitals;
 use crate::admin::wire::VaultView;
+use crate::alert::Alerts;
 use crate::audit::AuditFile;
 use crate::clock::{self, SystemClock, SystemEntropy};
 use crate::config::{Config, ProcessSettings};
@@ -47,6 +48,7 @@ pub struct Engine {
     keeper: Arc<EngineKeeper>,
     audit: Arc<AuditFile>,
     metrics: Arc<Metrics>,
+    alerts: Alerts,
     events: broadcast::Sender<TokenEvent>,
     addresses: Addresses,
     started: Wall,
@@ -113,7 +115,9 @@ impl OpenStore {
         let entropy = Arc::new(SystemEntropy);
         let is_new = store::Store::keyring(&store).await.map_err(words)?.is_empty();
         let key = data::open_or_create_key_file(key_file, is_new, &*entropy).map_err(words)?;
-        let keyring = data::open_or_create_keyring(&store, &key, &*entropy).await.map_err(words)?;
+        let keyring = data::open_or_create_keyring(&store, &key, &*entropy)
+            .await
+            .map_err(words)?;
         let records = Arc::new(Records::new(store, keyring, entropy, CACHE_BYTES));
         Ok(Self { data, records })
     }
@@ -166,14 +170,20 @@ impl Engine {
         let connector = Arc::new(Connector::new(rules).map_err(words)?);
         let metrics = Arc::new(Metrics::new(now.wall));
         let (events, _) = broadcast::channel(EVENTS_KEPT);
-        let alerts = crate::alert::Alerts::start(
+        let alerts = Alerts::start(
             &settings.alert,
             Arc::clone(&connector),
             Arc::clone(&records),
             Arc::clone(&metrics),
         );
-        let watcher = Watcher::new(Arc::clone(&metrics), alerts, events.clone());
-        let keeper = Arc::new(Keeper::new(Arc::clone(&records), SystemClock, Outward(connector), watcher, limits));
+        let watcher = Watcher::new(Arc::clone(&metrics), alerts.clone(), events.clone());
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(&records),
+            SystemClock,
+            Outward(connector),
+            watcher,
+            limits,
+        ));
         // Weakly, since the keeper holds the records.
         let hears = Arc::downgrade(&keeper);
         records.on_write(move |vault, name| {
@@ -189,6 +199,7 @@ impl Engine {
             keeper,
             audit,
             metrics,
+            alerts,
             events,
             addresses,
             started: now.wall,
@@ -215,7 +226,10 @@ impl Engine {
     /// Why it can't be read; what was in memory stays in use.
     pub async fn definitions_changed(&self) -> Result<(), ApplyError> {
         self.keeper.reload_providers().await?;
-        self.keyvault.reload_directory().await.map_err(|error| ApplyError::Invalid(error.to_string()))
+        self.keyvault
+            .reload_directory()
+            .await
+            .map_err(|error| ApplyError::Invalid(error.to_string()))
     }
 
     /// The records.
@@ -241,6 +255,11 @@ impl Engine {
     /// The figures that monitoring reads.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// The alerts under way.
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
     }
 
     /// The data folder.
@@ -273,7 +292,10 @@ impl Engine {
         self.keyvault
             .vaults()
             .into_iter()
-            .map(|name| VaultView { url: self.addresses.vault_url(name.as_str()), name: name.as_str().to_owned() })
+            .map(|name| VaultView {
+                url: self.addresses.vault_url(name.as_str()),
+                name: name.as_str().to_owned(),
+            })
             .collect()
     }
 }

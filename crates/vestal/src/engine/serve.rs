@@ -21,6 +21,9 @@ use crate::listener::{BindError, ControlListener, Limits, Listener, Peer, Transp
 use crate::observe;
 use crate::tls::{CertificateSource, LocalAuthority, LocalNames, ServerCertificate, TlsError};
 
+/// How long alerts that are under way may take once everything else has stopped.
+const ALERTS_FINISH: Duration = Duration::from_secs(5);
+
 /// How often the signing keys of the authority are looked at.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(300);
 
@@ -45,7 +48,13 @@ macro_rules! in_words {
         }
     )+};
 }
-in_words!(OpenError, BindError, TlsError, crate::definitions::ApplyError, store::RecordError);
+in_words!(
+    OpenError,
+    BindError,
+    TlsError,
+    crate::definitions::ApplyError,
+    store::RecordError
+);
 
 /// A Vestal whose listeners are bound, so that clients can already connect, and which doesn't run yet.
 pub struct Setup {
@@ -66,6 +75,8 @@ pub struct LocalCertificates {
     pub certificate: rustls_pki_types::CertificateDer<'static>,
     /// The file with its certificate, for others.
     pub file: PathBuf,
+    /// Whether this start replaced an earlier one, so that clients need the new file.
+    pub replaced: bool,
 }
 
 impl Setup {
@@ -95,12 +106,22 @@ impl Setup {
                 let local = LocalCertificates {
                     certificate: authority.certificate().clone(),
                     file: authority.certificate_file(),
+                    replaced: authority.was_replaced(),
                 };
                 (CertificateSource::Local(authority), Some(local))
             }
         };
         let certificate = ServerCertificate::load(source)?;
-        Ok(Self { store, settings, https, observe, control, certificate, local_authority, addresses })
+        Ok(Self {
+            store,
+            settings,
+            https,
+            observe,
+            control,
+            certificate,
+            local_authority,
+            addresses,
+        })
     }
 
     /// How clients will reach it.
@@ -128,9 +149,26 @@ impl Setup {
     /// # Errors
     /// Why it can't, with the next step.
     pub async fn engine(self, own_provider: Option<OwnProvider>) -> Result<Ready, ServeError> {
-        let Self { store, settings, https, observe, control, certificate, addresses, .. } = self;
+        let Self {
+            store,
+            settings,
+            https,
+            observe,
+            control,
+            certificate,
+            addresses,
+            local_authority,
+        } = self;
+        let new_authority = local_authority.is_some_and(|local| local.replaced);
         let engine = Engine::open(store, &settings, addresses, own_provider, LaneLimits::default()).await?;
-        Ok(Ready { engine, https, observe, control, certificate })
+        Ok(Ready {
+            engine,
+            https,
+            observe,
+            control,
+            certificate,
+            new_authority,
+        })
     }
 }
 
@@ -141,6 +179,7 @@ pub struct Ready {
     observe: Listener,
     control: ControlListener,
     certificate: Arc<ServerCertificate>,
+    new_authority: bool,
 }
 
 impl Ready {
@@ -154,7 +193,14 @@ impl Ready {
     /// # Errors
     /// Why it stopped by itself.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { engine, https, observe, control, certificate } = self;
+        let Self {
+            engine,
+            https,
+            observe,
+            control,
+            certificate,
+            ..
+        } = self;
         let (stopping, stopped) = watch::channel(false);
         let until_stop = || {
             let mut stopped = stopped.clone();
@@ -166,7 +212,17 @@ impl Ready {
         let keyvault = Arc::clone(engine.keyvault());
         let vaults = move |request: Request<Bytes>, peer: Peer| {
             let keyvault = Arc::clone(&keyvault);
-            async move { keyvault.answer(request, keyvault::Now { unix_ms: clock::now().wall.0 }, address(peer)).await }
+            async move {
+                keyvault
+                    .answer(
+                        request,
+                        keyvault::Now {
+                            unix_ms: clock::now().wall.0,
+                        },
+                        address(peer),
+                    )
+                    .await
+            }
         };
         let transport = Transport::Tls(certificate.server_config());
         let mut parts = tokio::task::JoinSet::new();
@@ -176,7 +232,11 @@ impl Ready {
             let admin = admin.clone();
             async move { admin.answer(request).await }
         };
-        let long = Limits { idle: Duration::from_secs(300), body: CONTROL_BODY, ..Limits::default() };
+        let long = Limits {
+            idle: Duration::from_secs(300),
+            body: CONTROL_BODY,
+            ..Limits::default()
+        };
         parts.spawn(control.serve(long, calls, until_stop()));
         let vitals = EngineVitals::new(Arc::clone(&engine), Arc::clone(&certificate));
         let signs = observe::Signs::new(vitals, Arc::clone(engine.metrics()));
@@ -202,6 +262,8 @@ impl Ready {
             None => keeping.await,
         };
         while parts.join_next().await.is_some() {}
+        // What was told is told only once, so what is still on its way is given a while.
+        engine.alerts().finish(ALERTS_FINISH).await;
         watching.abort();
         rotating.abort();
         match kept {
@@ -229,6 +291,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let ready = Setup::new(config.process.clone()).await?.engine(None).await?;
     let engine = Arc::clone(ready.engine());
+    warn_of_certificates(&ready);
     engine.apply(&config).await?;
     warn_of_missing_secrets(&engine, &config).await;
     announce(&engine);
@@ -238,10 +301,31 @@ pub async fn serve(
     served
 }
 
+/// What clients will stumble over, said before they do.
+fn warn_of_certificates(ready: &Ready) {
+    let addresses = ready.engine.addresses();
+    let vault = format!("x.{}", addresses.domain.split(':').next().unwrap_or_default());
+    for host in ready
+        .certificate
+        .hosts_not_covered(&[&vault, host_of(&addresses.authority)])
+    {
+        tracing::warn!("the certificate doesn't cover {host}, so clients will refuse it: get one that does");
+    }
+    if ready.new_authority {
+        tracing::warn!(
+            "the local certificate authority was made anew: give clients the new {}",
+            ready.engine.data().file("tls/ca.pem").display()
+        );
+    }
+}
+
 async fn warn_of_missing_secrets(engine: &Engine, config: &Config) {
     for token in &config.definitions.tokens {
         for (setting, vault, name) in token.body.credentials() {
-            if matches!(engine.records().current(vault, name).await, Err(store::RecordError::NotFound)) {
+            if matches!(
+                engine.records().current(vault, name).await,
+                Err(store::RecordError::NotFound)
+            ) {
                 tracing::warn!(
                     "{}:{}: the {setting} of token {} is to come from {vault}/{name}, which isn't there yet: \
                      run `vestal secret set {vault}/{name}`",
@@ -261,12 +345,17 @@ async fn reload_on_hangup(engine: Arc<Engine>, file: PathBuf) {
     while hangup.recv().await.is_some() {
         match config::load(&file) {
             Err(errors) => {
-                tracing::error!("the configuration is not applied; the one before stays in use\n{}", errors.render(false));
+                tracing::error!(
+                    "the configuration is not applied; the one before stays in use\n{}",
+                    errors.render(false)
+                );
             }
             Ok(config) => match engine.apply(&config).await {
                 Ok(applied) => {
                     let (added, changed, removed) = applied.plan.counts();
-                    tracing::info!("the configuration was applied: {added} added, {changed} changed, {removed} removed");
+                    tracing::info!(
+                        "the configuration was applied: {added} added, {changed} changed, {removed} removed"
+                    );
                 }
                 Err(error) => {
                     tracing::error!("the configuration is not applied; the one before stays in use: {error}");
@@ -278,7 +367,9 @@ async fn reload_on_hangup(engine: Arc<Engine>, file: PathBuf) {
 
 async fn rotate_keys(engine: Arc<Engine>) {
     loop {
-        let now = keyvault::Now { unix_ms: clock::now().wall.0 };
+        let now = keyvault::Now {
+            unix_ms: clock::now().wall.0,
+        };
         if let Err(error) = engine.keyvault().rotate_if_due(now).await {
             tracing::warn!("the authority's signing keys could not be looked at: {error}");
         }

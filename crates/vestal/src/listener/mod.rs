@@ -114,7 +114,7 @@ impl BindError {
     fn tcp(address: SocketAddr, error: io::Error) -> Self {
         let next_step = match error.kind() {
             io::ErrorKind::AddrInUse => format!(
-                "another program listens there (perhaps another Vestal): stop it, or choose another port; `ss -ltnp 'sport = :{}'` names it",
+                "another program listens there (perhaps another Vestal): stop it, or choose another port (`--listen` of `vestal dev`, `listen` in the configuration); `ss -ltnp 'sport = :{}'` names it",
                 address.port()
             ),
             io::ErrorKind::PermissionDenied => {

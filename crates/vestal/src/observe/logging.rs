@@ -50,9 +50,7 @@ pub fn init(json: bool, color: bool, least: LevelFilter) {
 }
 
 fn filter(wish: &str, least: LevelFilter) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder()
-        .with_default_directive(least.into())
-        .parse(wish)
+    EnvFilter::builder().with_default_directive(least.into()).parse(wish)
 }
 
 fn subscriber<W>(json: bool, color: bool, verbose: bool, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync

@@ -1,7 +1,8 @@
 //! What a command says to the running Vestal, and what it makes of the answers. A case is a file of sections:
 //!
 //! ```text
-//! == command             the arguments
+//! == command             the arguments; [DIR] is the data folder
+//! == file vestal.toml    a file in the data folder
 //! == terminal 60         standard output is a terminal of so many columns; left out, it is a pipe
 //! == typed               what a person types, a line an answer; left out, standard input is a pipe
 //! == stdin               what comes through that pipe
@@ -124,18 +125,28 @@ impl Case {
                 serve: |_, _| Err(Problem::failed("no case starts one")),
             },
         };
-        let command = self.body("command").expect("a case has a command").trim().to_owned();
-        let exit = run_in(world, self.arguments(&command, fake.folder()));
         let folder = fake.folder().display().to_string();
+        for (heading, body) in &self.0 {
+            if let Some(name) = heading.strip_prefix("file ") {
+                fs::write(fake.folder().join(name), body).expect("a file can be written");
+            }
+        }
+        let command = self
+            .body("command")
+            .expect("a case has a command")
+            .trim()
+            .replace("[DIR]", &folder);
+        let exit = run_in(world, self.arguments(&command, fake.folder()));
         let requests = fake.stop();
 
         let given = |(heading, _): &&(String, String)| {
-            ["command", "typed", "stdin"].contains(&heading.as_str()) || heading.starts_with("terminal")
+            ["command", "typed", "stdin"].contains(&heading.as_str())
+                || ["terminal ", "file "].iter().any(|word| heading.starts_with(word))
         };
         let mut sections: Vec<_> = self.0.iter().filter(given).cloned().collect();
         let mut answers = answers.into_iter();
         for request in requests {
-            sections.push(("request".to_owned(), request));
+            sections.push(("request".to_owned(), request.replace(&folder, "[DIR]")));
             if let Some((status, body)) = answers.next() {
                 sections.push((format!("answer {status}"), body.to_owned()));
             }

@@ -120,8 +120,16 @@ fn lifetime(detail: &TokenDetail) -> Cell {
 
 /// The promise, and where it is more than the token ever lives.
 fn promise(detail: &TokenDetail) -> Cell {
-    match (detail.promise, detail.lifetime) {
+    let known = detail.lifetime_source.as_deref().filter(|source| *source != "guess");
+    match (detail.promise, detail.lifetime.filter(|_| known.is_some())) {
         (None, _) => "none".into(),
+        (Some(promise), None) if known.is_none() => {
+            let words = format!(
+                "{} left, if it lives that long: nobody says so yet",
+                when::length_seconds(promise)
+            );
+            Cell::styled(style::WARNING, words)
+        }
         (Some(promise), Some(lifetime)) if promise >= lifetime => {
             let (promise, lifetime) = (when::length_seconds(promise), when::length_seconds(lifetime));
             Cell::styled(

@@ -63,19 +63,9 @@ fn openbao(place: &Place, debian: &mut Debian) -> Result<PathBuf, String> {
             debian.install("python3-venv", "python3 can't make a virtual environment")?;
         }
         println!("installing, by pip into {}: {OPENBAO}", environment.display());
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&environment))?;
-        let quiet = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--only-binary",
-            ":all:",
-            OPENBAO,
-        ];
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+        let quiet =
+            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", OPENBAO];
         run(Command::new(&python).args(quiet))?;
     }
     // The package's own command is a script that starts the program; what is measured is the program.
@@ -92,10 +82,6 @@ fn build(place: &Place, packages: &[&str]) -> Result<(), String> {
 
 fn measurement(place: &Place, what: &str) -> Command {
     let mut command = Command::new(place.target.join("release/bench"));
-    command
-        .arg(what)
-        .arg("--folder")
-        .arg(place.target.join("bench").join(what))
-        .current_dir(&place.root);
+    command.arg(what).arg("--folder").arg(place.target.join("bench").join(what)).current_dir(&place.root);
     command
 }

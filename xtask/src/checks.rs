@@ -12,13 +12,9 @@ pub(crate) fn test(place: &Place, _: &[String]) -> bool {
     steps.step("what the tests need", || peers::install(place));
     format_and_lints(place, &mut steps);
     steps.counted("tests", || all_tests(place));
-    steps.counted("examples in the documentation", || {
-        cargo_test(place, &["--workspace", "--doc"])
-    });
+    steps.counted("examples in the documentation", || cargo_test(place, &["--workspace", "--doc"]));
     steps.step("the record format, read by a second implementation", || {
-        run(Command::new(place.python())
-            .arg("crates/vault/vectors/check.py")
-            .current_dir(&place.root))
+        run(Command::new(place.python()).arg("crates/vault/vectors/check.py").current_dir(&place.root))
     });
     steps.finish()
 }
@@ -47,15 +43,7 @@ pub(crate) fn long(place: &Place, _: &[String]) -> bool {
 fn format_and_lints(place: &Place, steps: &mut Steps) {
     steps.step("formatting", || run(&mut place.cargo(["fmt", "--all", "--check"])));
     steps.step("lints", || {
-        run(&mut place.cargo([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "--deny",
-            "warnings",
-        ]))
+        run(&mut place.cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
     });
 }
 
@@ -70,12 +58,8 @@ fn all_tests(place: &Place) -> (Count, Option<String>) {
     // The report of an earlier run must not be taken for this one's, which may not come to writing one.
     let _ = fs::remove_file(&report);
     let outcome = run(&mut place.cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]));
-    let count = fs::read_to_string(&report)
-        .map(|text| nextest_count(&text))
-        .unwrap_or_default();
-    let problem = outcome
-        .err()
-        .or_else(|| (count.passed == 0).then(|| "no test was run".to_owned()));
+    let count = fs::read_to_string(&report).map(|text| nextest_count(&text)).unwrap_or_default();
+    let problem = outcome.err().or_else(|| (count.passed == 0).then(|| "no test was run".to_owned()));
     (count, problem)
 }
 
@@ -93,35 +77,22 @@ fn cargo_test(place: &Place, arguments: &[&str]) -> (Count, Option<String>) {
 
 /// The count in nextest's JUnit report: `<testsuites … tests="12" … failures="1" errors="0">`.
 fn nextest_count(report: &str) -> Count {
-    let suites = report
-        .split_once("<testsuites")
-        .and_then(|(_, rest)| rest.split_once('>'))
-        .map_or("", |(tag, _)| tag);
+    let suites = report.split_once("<testsuites").and_then(|(_, rest)| rest.split_once('>')).map_or("", |(tag, _)| tag);
     let attribute = |name: &str| -> u64 {
-        let value = suites
-            .split_once(&format!(" {name}=\""))
-            .and_then(|(_, rest)| rest.split_once('"'));
+        let value = suites.split_once(&format!(" {name}=\"")).and_then(|(_, rest)| rest.split_once('"'));
         value.and_then(|(digits, _)| digits.parse().ok()).unwrap_or(0)
     };
     let failed = attribute("failures") + attribute("errors");
-    Count {
-        passed: attribute("tests").saturating_sub(failed),
-        failed,
-    }
+    Count { passed: attribute("tests").saturating_sub(failed), failed }
 }
 
 /// The count in a line of cargo's own runner: `test result: ok. 5 passed; 0 failed; …`.
 fn cargo_test_count(line: &str) -> Option<Count> {
     let result = line.strip_prefix("test result: ")?;
     let number = |word: &str| -> Option<u64> {
-        result
-            .split([';', '.'])
-            .find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
+        result.split([';', '.']).find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
     };
-    Some(Count {
-        passed: number("passed")?,
-        failed: number("failed")?,
-    })
+    Some(Count { passed: number("passed")?, failed: number("failed")? })
 }
 
 #[cfg(test)]

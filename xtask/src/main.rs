@@ -2,11 +2,7 @@
 //!
 //! One table holds them all: [`CHORES`]. Each says what it does while it does it.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for the person at the terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the person at the terminal")]
 
 mod bench;
 mod checks;
@@ -25,26 +21,10 @@ struct Chore {
 }
 
 const CHORES: &[Chore] = &[
-    Chore {
-        name: "test",
-        about: "install what the tests need, say what, and run all of them",
-        does: checks::test,
-    },
-    Chore {
-        name: "tidy",
-        about: "formatting, lints, the crates' edges, the style of the code",
-        does: checks::tidy,
-    },
-    Chore {
-        name: "long",
-        about: "what takes longer than tests may: licences, advisories",
-        does: checks::long,
-    },
-    Chore {
-        name: "bench",
-        about: "measure a release build: `bench read`, `bench renew`",
-        does: bench::bench,
-    },
+    Chore { name: "test", about: "install what the tests need, say what, and run all of them", does: checks::test },
+    Chore { name: "tidy", about: "formatting, lints, the crates' edges, the style of the code", does: checks::tidy },
+    Chore { name: "long", about: "what takes longer than tests may: licences, advisories", does: checks::long },
+    Chore { name: "bench", about: "measure a release build: `bench read`, `bench renew`", does: bench::bench },
 ];
 
 fn main() -> ExitCode {
@@ -61,9 +41,5 @@ fn main() -> ExitCode {
         }
         return ExitCode::from(2);
     };
-    if (chore.does)(&Place::find(), &rest) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if (chore.does)(&Place::find(), &rest) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

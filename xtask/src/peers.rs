@@ -41,16 +41,11 @@ fn names_under_localhost(debian: &mut Debian) -> Result<(), String> {
     if answers("getent", ["ahosts", DEV_HOST]) || resolves_to_loopback(DEV_HOST) {
         return Ok(());
     }
-    Err(format!(
-        "{DEV_HOST} still does not resolve: look at the line `hosts:` of /etc/nsswitch.conf, {remedy}"
-    ))
+    Err(format!("{DEV_HOST} still does not resolve: look at the line `hosts:` of /etc/nsswitch.conf, {remedy}"))
 }
 
 fn resolves_to_loopback(host: &str) -> bool {
-    let addresses = (host, 443)
-        .to_socket_addrs()
-        .map(Iterator::collect::<Vec<_>>)
-        .unwrap_or_default();
+    let addresses = (host, 443).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     !addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback())
 }
 
@@ -59,34 +54,17 @@ fn python(place: &Place, debian: &mut Debian) -> Result<(), String> {
     let folder = place.peers().join("venv");
     let wanted = place.root.join("peers/python/requirements.txt");
     let stamp = Stamp::new(&wanted, &folder)?;
-    if stamp.is_current()
-        && answers(
-            &place.python().to_string_lossy(),
-            ["-c", "import azure.keyvault.secrets"],
-        )
-    {
+    if stamp.is_current() && answers(&place.python().to_string_lossy(), ["-c", "import azure.keyvault.secrets"]) {
         println!("Python packages: there, as peers/python/requirements.txt has them");
         return Ok(());
     }
     if !answers("python3", ["-c", "import ensurepip, venv"]) {
         debian.install("python3-venv", "python3 can't make a virtual environment")?;
     }
-    println!(
-        "installing, by pip into {}: the packages of peers/python/requirements.txt",
-        folder.display()
-    );
+    println!("installing, by pip into {}: the packages of peers/python/requirements.txt", folder.display());
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     run(Command::new(place.python())
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--only-binary",
-            ":all:",
-            "-r",
-        ])
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "-r"])
         .arg(&wanted))?;
     stamp.set()
 }
@@ -130,10 +108,7 @@ struct Stamp {
 impl Stamp {
     fn new(list: &Path, folder: &Path) -> Result<Self, String> {
         let wanted = fs::read(list).map_err(|error| format!("{}: {error}", list.display()))?;
-        Ok(Self {
-            wanted,
-            file: folder.join(".installed-from"),
-        })
+        Ok(Self { wanted, file: folder.join(".installed-from") })
     }
 
     fn is_current(&self) -> bool {
@@ -159,9 +134,7 @@ impl Debian {
     pub(crate) fn install(&mut self, package: &str, because: &str) -> Result<(), String> {
         let by_hand = format!("{because}; install it by hand: apt-get install {package}");
         if !answers("apt-get", ["--version"]) {
-            return Err(format!(
-                "{because}, and there is no apt-get here: install what Debian has as {package}"
-            ));
+            return Err(format!("{because}, and there is no apt-get here: install what Debian has as {package}"));
         }
         let root = answers("sh", ["-c", "test $(id -u) = 0"]);
         if !root && !answers("sudo", ["--non-interactive", "true"]) {

@@ -16,10 +16,7 @@ impl Place {
     /// The repository that this program was built in. What is built lies two levels above the program itself, wherever
     /// cargo was told to put it.
     pub(crate) fn find() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("xtask lies in the repository")
-            .to_owned();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned();
         let target = std::env::current_exe()
             .ok()
             .and_then(|program| program.ancestors().nth(2).map(Path::to_owned))
@@ -41,10 +38,7 @@ impl Place {
     pub(crate) fn cargo<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Command {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command
-            .args(arguments)
-            .current_dir(&self.root)
-            .env("VESTAL_PEERS", self.peers());
+        command.args(arguments).current_dir(&self.root).env("VESTAL_PEERS", self.peers());
         command
     }
 }
@@ -63,10 +57,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
 pub(crate) fn run_watched(command: &mut Command, mut look: impl FnMut(&str)) -> Result<(), String> {
     println!("$ {}", spelled(command));
     let could_not = |command: &Command, error| format!("`{}` could not be run: {error}", spelled(command));
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| could_not(command, error))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| could_not(command, error))?;
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             println!("{line}");
@@ -74,35 +65,21 @@ pub(crate) fn run_watched(command: &mut Command, mut look: impl FnMut(&str)) -> 
         }
     }
     let status = child.wait().map_err(|error| could_not(command, error))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{}` ended with {status}", spelled(command)))
-    }
+    if status.success() { Ok(()) } else { Err(format!("`{}` ended with {status}", spelled(command))) }
 }
 
 /// Whether the command can be run and says yes. Nothing of it is shown.
 pub(crate) fn answers<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(program: &str, arguments: I) -> bool {
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 /// As a person would type it, but for the folder that every cargo has in its path.
 fn spelled(command: &Command) -> String {
     let program = Path::new(command.get_program());
-    let name = program
-        .file_name()
-        .unwrap_or(program.as_os_str())
-        .to_string_lossy()
-        .into_owned();
-    let arguments = command
-        .get_args()
-        .map(|argument| argument.to_string_lossy().into_owned());
+    let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
     std::iter::once(name).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 

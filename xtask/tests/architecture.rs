@@ -42,16 +42,7 @@ const SHELL_ONLY: &[&str] = &[
 const RANDOMNESS: &[&str] = &["rand", "rand_core", "getrandom", "fastrand"];
 
 /// The crates below the shell.
-const PURE: &[&str] = &[
-    "secret",
-    "renewal",
-    "oauth",
-    "vault",
-    "store",
-    "store-sql",
-    "keeper",
-    "keyvault",
-];
+const PURE: &[&str] = &["secret", "renewal", "oauth", "vault", "store", "store-sql", "keeper", "keyvault"];
 
 #[test]
 fn crates_keep_to_their_edges() {
@@ -74,16 +65,9 @@ fn every_crate_is_in_the_table() {
 #[test]
 fn crates_below_the_shell_name_no_runtime_and_no_socket() {
     let workspace = Workspace::read();
-    for (name, dependencies) in workspace
-        .crates
-        .iter()
-        .filter(|(name, _)| PURE.contains(&name.as_str()))
-    {
+    for (name, dependencies) in workspace.crates.iter().filter(|(name, _)| PURE.contains(&name.as_str())) {
         for forbidden in SHELL_ONLY.iter().chain(RANDOMNESS) {
-            assert!(
-                !dependencies.contains(*forbidden),
-                "{name} depends on {forbidden}: only the shell may"
-            );
+            assert!(!dependencies.contains(*forbidden), "{name} depends on {forbidden}: only the shell may");
         }
     }
 }
@@ -102,36 +86,23 @@ fn secret_depends_on_zeroize_alone_and_renewal_on_nothing_but_serde() {
 
 #[test]
 fn an_edge_that_the_table_lacks_is_found() {
-    let mut workspace = Workspace {
-        crates: BTreeMap::new(),
-    };
+    let mut workspace = Workspace { crates: BTreeMap::new() };
     let ours = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     workspace.crates.insert("secret".into(), ours(&["zeroize"]));
     workspace.crates.insert("renewal".into(), ours(&["secret"]));
     workspace.crates.insert("oauth".into(), ours(&["secret", "renewal"]));
     workspace.crates.insert("vestal".into(), ours(&["oauth", "renewal"]));
-    assert_eq!(
-        edges_outside_the_table(&workspace),
-        ["oauth depends on renewal: the table of crates forbids it"]
-    );
+    assert_eq!(edges_outside_the_table(&workspace), ["oauth depends on renewal: the table of crates forbids it"]);
 }
 
 fn edges_outside_the_table(workspace: &Workspace) -> Vec<String> {
     let mut found = Vec::new();
     for (name, dependencies) in &workspace.crates {
-        let allowed = EDGES
-            .iter()
-            .find(|(row, _)| row == name)
-            .map_or(&[][..], |(_, allowed)| allowed);
-        for dependency in dependencies
-            .iter()
-            .filter(|dependency| workspace.crates.contains_key(*dependency))
-        {
+        let allowed = EDGES.iter().find(|(row, _)| row == name).map_or(&[][..], |(_, allowed)| allowed);
+        for dependency in dependencies.iter().filter(|dependency| workspace.crates.contains_key(*dependency)) {
             let free = allowed == ANY || dependency == "secret" || allowed.contains(&dependency.as_str());
             if !free {
-                found.push(format!(
-                    "{name} depends on {dependency}: the table of crates forbids it"
-                ));
+                found.push(format!("{name} depends on {dependency}: the table of crates forbids it"));
             }
         }
     }
@@ -152,15 +123,10 @@ impl Workspace {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .expect("cargo can be started");
-        assert!(
-            output.status.success(),
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
         let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
-        let crates = list(&metadata["packages"])
-            .map(|package| (text(&package["name"]).to_owned(), shipped(package)))
-            .collect();
+        let crates =
+            list(&metadata["packages"]).map(|package| (text(&package["name"]).to_owned(), shipped(package))).collect();
         Self { crates }
     }
 }

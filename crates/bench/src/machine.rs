@@ -21,9 +21,7 @@ pub(crate) fn description() -> String {
 /// The first line of what a program says of its version.
 pub(crate) fn version_of(program: &str, argument: &str) -> String {
     let output = Command::new(program).arg(argument).output();
-    let text = output
-        .map(|output| [output.stdout, output.stderr].concat())
-        .unwrap_or_default();
+    let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     text.lines().next().unwrap_or("version unknown").trim().to_owned()
 }
@@ -53,10 +51,7 @@ impl Memory {
 
 /// Processor time that a process has used: its own code and the kernel's on its behalf.
 pub(crate) fn processor_time(process: Option<u32>) -> Duration {
-    ticks(
-        &fs::read_to_string(format!("{}/stat", folder(process))).unwrap_or_default(),
-        11..13,
-    )
+    ticks(&fs::read_to_string(format!("{}/stat", folder(process))).unwrap_or_default(), 11..13)
 }
 
 /// Processor time of this process's children that have ended.
@@ -69,10 +64,7 @@ pub(crate) fn processor_time_by_thread() -> Vec<(String, Duration)> {
     let mut threads: Vec<(String, Duration)> = Vec::new();
     for thread in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        let name = stat
-            .split_once('(')
-            .and_then(|(_, rest)| rest.rsplit_once(')'))
-            .map_or("", |(name, _)| name);
+        let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(name, _)| name);
         let time = ticks(&stat, 11..13);
         match threads.iter_mut().find(|(known, _)| known == name) {
             Some((_, sum)) => *sum += time,
@@ -87,11 +79,7 @@ pub(crate) fn processor_time_of_all() -> Duration {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields = stat.lines().next().unwrap_or_default().split_whitespace();
     // user, nice, system
-    TICK * fields
-        .skip(1)
-        .take(3)
-        .filter_map(|field| field.parse::<u32>().ok())
-        .fold(0, u32::saturating_add)
+    TICK * fields.skip(1).take(3).filter_map(|field| field.parse::<u32>().ok()).fold(0, u32::saturating_add)
 }
 
 fn folder(process: Option<u32>) -> String {
@@ -102,21 +90,15 @@ fn folder(process: Option<u32>) -> String {
 fn ticks(stat: &str, fields: std::ops::Range<usize>) -> Duration {
     let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let wanted = behind_name.split_whitespace().skip(fields.start).take(fields.len());
-    TICK * wanted
-        .filter_map(|field| field.parse::<u32>().ok())
-        .fold(0, u32::saturating_add)
+    TICK * wanted.filter_map(|field| field.parse::<u32>().ok()).fold(0, u32::saturating_add)
 }
 
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(':'))
-        .map(str::trim)
+    text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(':')).map(str::trim)
 }
 
 fn kilobytes(text: &str, key: &str) -> u64 {
-    value_of(text, key)
-        .and_then(|value| value.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+    value_of(text, key).and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -5,11 +5,7 @@
 //! over a full store. What is measured runs in a process of its own, bound to one core; this program starts it, asks it,
 //! and prints. `docs/performance.md` has figures, and says how they were taken.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for the person at the terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the person at the terminal")]
 
 mod machine;
 mod process;
@@ -72,8 +68,5 @@ fn main() -> ExitCode {
 
 /// One core needs one thread: a second one would only have to be woken.
 fn on_one_thread(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(work)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

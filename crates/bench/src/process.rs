@@ -29,10 +29,7 @@ impl Background {
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Result<Self, Failure> {
         let mut command = on_core(core, &std::env::current_exe()?);
-        command
-            .args(arguments.into_iter().map(Into::into))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        command.args(arguments.into_iter().map(Into::into)).stdin(Stdio::piped()).stdout(Stdio::piped());
         Self::start(command)
     }
 
@@ -48,11 +45,7 @@ impl Background {
         let mut child = command
             .spawn()
             .map_err(|error| format!("{} could not be started: {error}", command.get_program().display()))?;
-        Ok(Self {
-            _stdin: child.stdin.take(),
-            output: child.stdout.take().map(BufReader::new),
-            child,
-        })
+        Ok(Self { _stdin: child.stdin.take(), output: child.stdout.take().map(BufReader::new), child })
     }
 
     /// Its id: `taskset` becomes the program that it starts.
@@ -75,11 +68,7 @@ impl Background {
         let output = self.output.take().ok_or("its output isn't read")?;
         let lines = output.lines().collect::<Result<_, _>>()?;
         let status = self.child.wait()?;
-        if status.success() {
-            Ok(lines)
-        } else {
-            Err(format!("a process that is measured failed: {status}").into())
-        }
+        if status.success() { Ok(lines) } else { Err(format!("a process that is measured failed: {status}").into()) }
     }
 }
 

@@ -46,10 +46,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             }
         };
         let definition = self.definition(&token).await;
-        let terms = definition
-            .as_ref()
-            .map(|(definition, provider)| terms(definition, provider))
-            .unwrap_or_default();
+        let terms = definition.as_ref().map(|(definition, provider)| terms(definition, provider)).unwrap_or_default();
         let mut machine = Attempt::new(token.standing.clone(), terms, self.seed()).as_probe(permit.is_probe());
         let mut course = Course {
             token,
@@ -95,10 +92,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 Some(match self.records.claim(course.token.row.id, parent_generation).await {
                     Ok(Some(lease)) => {
                         course.token.row.fence = lease.fence;
-                        Input::Claimed {
-                            fence: lease.fence,
-                            attempt: lease.fence,
-                        }
+                        Input::Claimed { fence: lease.fence, attempt: lease.fence }
                     }
                     Ok(None) => Input::ClaimLost,
                     Err(error) => {
@@ -135,11 +129,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 }
                 None
             }
-            Action::Promote {
-                standing,
-                record,
-                same_value,
-            } => {
+            Action::Promote { standing, record, same_value } => {
                 let keep_versions = definition.map_or(crate::KEEP_VERSIONS, |(definition, _)| definition.keep_versions);
                 Some(self.promote(course, &standing, record, same_value, keep_versions).await)
             }
@@ -168,22 +158,10 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     ) -> Input {
         let answer = self.http.send(request, deadline).await;
         // Read after the answer: somebody may have written the secret meanwhile.
-        let current = self
-            .records
-            .current(&course.token.row.vault, &course.token.row.name)
-            .await
-            .ok();
+        let current = self.records.current(&course.token.row.vault, &course.token.row.name).await.ok();
         let seen_last = course.token.standing.lifetime.and_then(renewal::Lifetime::known);
         let now = self.clock.now();
-        let exchanged = exchange::read(
-            &self.records,
-            definition,
-            provider,
-            current.as_deref(),
-            seen_last,
-            answer,
-            now,
-        );
+        let exchanged = exchange::read(&self.records, definition, provider, current.as_deref(), seen_last, answer, now);
         course.told = exchanged.told;
         course.value = exchanged.value;
         Input::Exchanged(exchanged.outcome)
@@ -219,17 +197,14 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 Input::Promoted
             }
             Err(CommitError::Conflict) => {
-                let input = self
-                    .reread(course, record.fence, Input::Promoted, Input::PromoteLost)
-                    .await;
+                let input = self.reread(course, record.fence, Input::Promoted, Input::PromoteLost).await;
                 if input == Input::Promoted {
                     course.attempt = Some(attempt);
                 }
                 input
             }
             Err(CommitError::Store(error)) => {
-                self.observer
-                    .trouble(&format!("a new token can't be stored and is held in memory: {error}"));
+                self.observer.trouble(&format!("a new token can't be stored and is held in memory: {error}"));
                 Input::StoreFailed
             }
         }
@@ -257,13 +232,9 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 course.attempt = Some(attempt);
                 Input::Settled
             }
-            Err(CommitError::Conflict) => {
-                self.reread(course, record.fence, Input::Settled, Input::SettleLost)
-                    .await
-            }
+            Err(CommitError::Conflict) => self.reread(course, record.fence, Input::Settled, Input::SettleLost).await,
             Err(CommitError::Store(error)) => {
-                self.observer
-                    .trouble(&format!("a failed attempt can't be stored: {error}"));
+                self.observer.trouble(&format!("a failed attempt can't be stored: {error}"));
                 Input::StoreFailed
             }
         }
@@ -296,10 +267,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         let (change, record) = self.lanes.returned(lane, permit, verdict, self.clock.now());
         if let Some(record) = record {
             // A lane that isn't stored only costs a few calls after a restart.
-            let _ = self
-                .records
-                .commit(vec![self.records.lane_write(lane, lanes::open_at(&record), &record)])
-                .await;
+            let _ = self.records.commit(vec![self.records.lane_write(lane, lanes::open_at(&record), &record)]).await;
         }
         change == Change::Recovered
     }
@@ -311,10 +279,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         while let Ok(page) = self.records.store().tokens(after, KICK_PAGE).await {
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            waiting.extend(
-                page.into_iter()
-                    .filter(|row| row.lane == lane && row.due != Wall::NEVER),
-            );
+            waiting.extend(page.into_iter().filter(|row| row.lane == lane && row.due != Wall::NEVER));
         }
         let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
         let spread = self.lanes.spread(lane, count);
@@ -326,10 +291,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             let mut standing = token.standing.clone();
             if standing.kick(self.clock.now(), spread, &mut random) {
                 // Somebody who changed it at the same time knows better.
-                let _ = self
-                    .records
-                    .commit(vec![self.records.token_write(&token, &standing, None)])
-                    .await;
+                let _ = self.records.commit(vec![self.records.token_write(&token, &standing, None)]).await;
             }
         }
         self.wake();
@@ -367,10 +329,7 @@ pub(crate) fn terms(definition: &TokenDefinition, provider: &Provider) -> Terms 
 }
 
 fn pacing(provider: &Provider) -> Pacing {
-    Pacing {
-        kills_previous: provider.renewal.kills_previous,
-        floor: provider.renewal.floor.unwrap_or_default(),
-    }
+    Pacing { kills_previous: provider.renewal.kills_previous, floor: provider.renewal.floor.unwrap_or_default() }
 }
 
 fn history_row(record: &AttemptRecord, told: &Told) -> store::Attempt {
@@ -387,11 +346,9 @@ fn history_row(record: &AttemptRecord, told: &Told) -> store::Attempt {
             lifetime_source: told.lifetime_source.clone(),
             note: told.words.clone(),
         },
-        AttemptResult::Failed(class) => Outcome::Failed {
-            class: class.name().to_owned(),
-            error: told.error.clone(),
-            words: told.words.clone(),
-        },
+        AttemptResult::Failed(class) => {
+            Outcome::Failed { class: class.name().to_owned(), error: told.error.clone(), words: told.words.clone() }
+        }
     };
     let took = record.ended.since(record.started);
     store::Attempt {

@@ -36,20 +36,15 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             self.clock.sleep(GATHER).await;
             let written = std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
             if let Err(error) = self.try_what_waits_for(&written).await {
-                self.observer.trouble(&format!(
-                    "tokens whose credentials were written are tried when they are due: {error}"
-                ));
+                self.observer
+                    .trouble(&format!("tokens whose credentials were written are tried when they are due: {error}"));
             }
         }
     }
 
     async fn try_what_waits_for(&self, written: &BTreeSet<(String, String)>) -> Result<(), RecordError> {
         let mut lanes = BTreeSet::new();
-        for declared in self
-            .records
-            .definitions::<TokenDefinition>(DefinitionKind::Token)
-            .await?
-        {
+        for declared in self.records.definitions::<TokenDefinition>(DefinitionKind::Token).await? {
             if declared.removed.is_some() || !uses(&declared.body, written) {
                 continue;
             }
@@ -69,10 +64,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             let mut standing = token.standing.clone();
             standing.renew_now(self.clock.now());
             // Whoever changed it at the same time has made it due, or has a reason not to.
-            let _ = self
-                .records
-                .commit(vec![self.records.token_write(&token, &standing, None)])
-                .await;
+            let _ = self.records.commit(vec![self.records.token_write(&token, &standing, None)]).await;
         }
         for lane in lanes {
             self.reopen_lane(&lane).await;
@@ -83,10 +75,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
 }
 
 fn uses(definition: &TokenDefinition, written: &BTreeSet<(String, String)>) -> bool {
-    [&definition.client_id, &definition.client_secret]
-        .into_iter()
-        .any(|source| match source {
-            Source::Literal(_) => false,
-            Source::Secret { vault, name } => written.contains(&(vault.clone(), name.to_ascii_lowercase())),
-        })
+    [&definition.client_id, &definition.client_secret].into_iter().any(|source| match source {
+        Source::Literal(_) => false,
+        Source::Secret { vault, name } => written.contains(&(vault.clone(), name.to_ascii_lowercase())),
+    })
 }

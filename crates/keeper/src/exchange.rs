@@ -46,18 +46,10 @@ pub(crate) async fn request<S: Store>(
     let client_id = open(records, &definition.client_id, "client id").await?;
     let client_secret = open(records, &definition.client_secret, "client secret").await?;
     let Some(client_id) = client_id.expose_str() else {
-        return Err(NoCredential::Missing(
-            "the client id is not text: set its secret again".to_owned(),
-        ));
+        return Err(NoCredential::Missing("the client id is not text: set its secret again".to_owned()));
     };
-    oauth::client_credentials(
-        provider,
-        client_id,
-        &client_secret,
-        &definition.scope,
-        &definition.extra,
-    )
-    .map_err(|error| NoCredential::Missing(error.to_string()))
+    oauth::client_credentials(provider, client_id, &client_secret, &definition.scope, &definition.extra)
+        .map_err(|error| NoCredential::Missing(error.to_string()))
 }
 
 async fn open<S: Store>(records: &Records<S>, source: &Source, part: &str) -> Result<Secret, NoCredential> {
@@ -122,27 +114,14 @@ pub(crate) fn read<S: Store>(
             };
             let told = Told {
                 status: Some(answer.status),
-                words: grant
-                    .notes
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join("; "),
+                words: grant.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
                 request_id: answer.headers.request_id.clone(),
                 lifetime: lifetime.known().map(|life| life.as_secs()),
                 lifetime_source: grant.source.as_str().to_owned(),
                 ..Told::default()
             };
-            let outcome = Outcome::Success(Answer {
-                lifetime,
-                refresh_in: grant.refresh_in,
-                same_value,
-            });
-            Exchanged {
-                outcome,
-                told,
-                value: Some(grant.access_token),
-            }
+            let outcome = Outcome::Success(Answer { lifetime, refresh_in: grant.refresh_in, same_value });
+            Exchanged { outcome, told, value: Some(grant.access_token) }
         }
         Err(refusal) => refused(refusal),
     }
@@ -161,21 +140,14 @@ pub fn same_value_as<S: Store>(records: &Records<S>, current: &store::Current, v
 
 fn not_answered(failure: &SendFailure) -> Exchanged {
     let reach = if failure.sent { Reach::Sent } else { Reach::NotSent };
-    let told = Told {
-        words: failure.words.clone(),
-        ..Told::default()
-    };
+    let told = Told { words: failure.words.clone(), ..Told::default() };
     let outcome = Outcome::Failure(Failure {
         class: FailureClass::Transient,
         reach,
         retry_after: None,
         cause: cause(0, None, &failure.words),
     });
-    Exchanged {
-        outcome,
-        told,
-        value: None,
-    }
+    Exchanged { outcome, told, value: None }
 }
 
 fn refused(refusal: Refusal) -> Exchanged {
@@ -195,26 +167,13 @@ fn refused(refusal: Refusal) -> Exchanged {
         request_id: refusal.request_id,
         ..Told::default()
     };
-    let outcome = Outcome::Failure(Failure {
-        class,
-        reach: Reach::Sent,
-        retry_after,
-        cause,
-    });
-    Exchanged {
-        outcome,
-        told,
-        value: None,
-    }
+    let outcome = Outcome::Failure(Failure { class, reach: Reach::Sent, retry_after, cause });
+    Exchanged { outcome, told, value: None }
 }
 
 /// Tells one failure from another: 64-bit FNV-1a over what a person would see of it. Stored, so it never changes.
 fn cause(status: u16, error: Option<&str>, words: &str) -> u64 {
-    let parts = [
-        status.to_string(),
-        error.unwrap_or_default().to_owned(),
-        words.to_owned(),
-    ];
+    let parts = [status.to_string(), error.unwrap_or_default().to_owned(), words.to_owned()];
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

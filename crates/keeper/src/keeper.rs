@@ -92,15 +92,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     /// # Errors
     /// Why the store could not answer.
     pub async fn reload_providers(&self) -> Result<(), RecordError> {
-        let rows = self
-            .records
-            .definitions::<ProviderTable>(DefinitionKind::Provider)
-            .await?;
-        let own = rows
-            .into_iter()
-            .filter(|row| row.removed.is_none())
-            .map(|row| (row.name, row.body))
-            .collect();
+        let rows = self.records.definitions::<ProviderTable>(DefinitionKind::Provider).await?;
+        let own = rows.into_iter().filter(|row| row.removed.is_none()).map(|row| (row.name, row.body)).collect();
         *self.providers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
         Ok(())
     }
@@ -228,10 +221,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             if !token.standing.is_mandatory(now) {
                 continue;
             }
-            let Some(permit) = self
-                .lanes
-                .permit_mandatory(lane, token.row.id, token.row.generation, now)
-            else {
+            let Some(permit) = self.lanes.permit_mandatory(lane, token.row.id, token.row.generation, now) else {
                 continue;
             };
             self.start(flights, token.row, permit);
@@ -245,8 +235,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             // A panic ends its attempt and no other.
             let ended = AssertUnwindSafe(self.attempt(row, permit)).catch_unwind().await;
             if !ended.unwrap_or(false) {
-                self.observer
-                    .trouble("an attempt to renew a token broke off by a fault of Vestal's; please report it");
+                self.observer.trouble("an attempt to renew a token broke off by a fault of Vestal's; please report it");
                 self.abandon(id).await;
             }
             id
@@ -254,10 +243,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     }
 
     fn finished(&self, token: TokenId) {
-        self.in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&token);
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
     }
 
     /// Ends the lease of an attempt that broke off, so that the token is tried again and not held until the next start.
@@ -267,17 +253,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         };
         if token.row.leased {
             let due = self.clock.now().wall.plus(AFTER_FAULT);
-            let _ = self
-                .records
-                .store()
-                .release(
-                    Lease {
-                        token: id,
-                        fence: token.row.fence,
-                    },
-                    due,
-                )
-                .await;
+            let _ = self.records.store().release(Lease { token: id, fence: token.row.fence }, due).await;
         }
     }
 
@@ -293,10 +269,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 };
                 let mut standing = token.standing.clone();
                 standing.after_jump(before, now);
-                let _ = self
-                    .records
-                    .commit(vec![self.records.token_write(&token, &standing, None)])
-                    .await;
+                let _ = self.records.commit(vec![self.records.token_write(&token, &standing, None)]).await;
             }
         }
     }
@@ -304,16 +277,10 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     /// What the token's operator declared, and its provider.
     pub(crate) async fn definition(&self, token: &Token) -> Result<(TokenDefinition, Provider), String> {
         let name = token_definition_name(&token.row.vault, &token.row.name);
-        let definition = match self
-            .records
-            .definition::<TokenDefinition>(DefinitionKind::Token, &name)
-            .await
-        {
+        let definition = match self.records.definition::<TokenDefinition>(DefinitionKind::Token, &name).await {
             Ok(Some(declared)) => declared.body,
             Ok(None) => {
-                return Err(format!(
-                    "the definition of token {name} is gone: declare it again, or remove it"
-                ));
+                return Err(format!("the definition of token {name} is gone: declare it again, or remove it"));
             }
             Err(error) => return Err(format!("the definition of token {name} can't be read: {error}")),
         };

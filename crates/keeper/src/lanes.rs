@@ -32,10 +32,7 @@ pub(crate) enum Turn {
 
 impl Lanes {
     pub(crate) fn new(limits: LaneLimits) -> Self {
-        Self {
-            limits,
-            inner: Mutex::default(),
-        }
+        Self { limits, inner: Mutex::default() }
     }
 
     /// Takes up the lanes of an earlier process.
@@ -56,9 +53,7 @@ impl Lanes {
     }
 
     pub(crate) fn permit(&self, key: &str, now: Moment) -> Option<Permit> {
-        lane(&mut self.lock(), key, self.limits, now)
-            .permit(now, Need::Due)
-            .ok()
+        lane(&mut self.lock(), key, self.limits, now).permit(now, Need::Due).ok()
     }
 
     /// A permit for a token at its mandatory window, which a pause lets through once a generation.
@@ -67,9 +62,7 @@ impl Lanes {
         if inner.let_through.contains(&(token, generation)) {
             return None;
         }
-        let permit = lane(&mut inner, key, self.limits, now)
-            .permit(now, Need::Mandatory)
-            .ok()?;
+        let permit = lane(&mut inner, key, self.limits, now).permit(now, Need::Mandatory).ok()?;
         inner.let_through.retain(|(other, _)| *other != token);
         inner.let_through.insert((token, generation));
         Some(permit)
@@ -98,10 +91,7 @@ impl Lanes {
     }
 
     pub(crate) fn spread(&self, key: &str, tokens: u32) -> core::time::Duration {
-        self.lock()
-            .lanes
-            .get(key)
-            .map_or(core::time::Duration::ZERO, |lane| lane.spread(tokens))
+        self.lock().lanes.get(key).map_or(core::time::Duration::ZERO, |lane| lane.spread(tokens))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -113,10 +103,7 @@ impl Lanes {
 /// mandatory window, so the queue must go on showing them.
 pub(crate) fn open_at(record: &LaneRecord) -> Wall {
     let breaker = record.breaker.map_or(0, |breaker| breaker.open_ms);
-    record
-        .at
-        .wall
-        .plus(core::time::Duration::from_millis(record.throttle_ms.max(breaker)))
+    record.at.wall.plus(core::time::Duration::from_millis(record.throttle_ms.max(breaker)))
 }
 
 fn lane<'a>(inner: &'a mut Inner, key: &str, limits: LaneLimits, now: Moment) -> &'a mut Lane {

@@ -71,11 +71,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         let now = self.clock.now();
         *survey.states.entry(token.standing.state(now)).or_default() += 1;
         // A token that nobody declares any more is let run out, and alarms nobody.
-        let wanted = token
-            .standing
-            .paused
-            .iter()
-            .all(|reason| *reason == PauseReason::Person);
+        let wanted = token.standing.paused.iter().all(|reason| *reason == PauseReason::Person);
         if let Some(left) = token.standing.remaining(now).filter(|_| wanted) {
             survey.least_life = Some(survey.least_life.map_or(left.0, |least| least.min(left.0)));
         }
@@ -99,12 +95,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             return;
         }
         // Told once it is durable that it was told; whoever changed the token meanwhile looks for himself.
-        if self
-            .records
-            .commit(vec![self.records.token_write(&token, &standing, None)])
-            .await
-            .is_ok()
-        {
+        if self.records.commit(vec![self.records.token_write(&token, &standing, None)]).await.is_ok() {
             self.tell(&token, definition.owner.as_deref(), None, &notices);
         }
     }

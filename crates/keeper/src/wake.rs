@@ -23,11 +23,7 @@ impl Wake {
     pub(crate) async fn knocked(&self) {
         poll_fn(|context| {
             self.waker.register(context.waker());
-            if self.knocked.swap(false, Ordering::AcqRel) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            if self.knocked.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

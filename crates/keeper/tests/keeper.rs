@@ -1,11 +1,6 @@
 //! What the keeper does with tokens, in a world of its own.
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    reason = "a world that each test uses a part of"
-)]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "a world that each test uses a part of")]
 mod world;
 
 use std::time::Duration;
@@ -25,17 +20,11 @@ fn a_declared_token_gets_a_value_and_keeps_a_fresh_one() {
     for _ in 0..48 {
         world.pass(HOUR / 2);
         let token = world.token("api");
-        let left = token
-            .standing
-            .remaining(keeper::Clock::now(&world.clock))
-            .expect("an expiry");
+        let left = token.standing.remaining(keeper::Clock::now(&world.clock)).expect("an expiry");
         assert!(left.left() >= Duration::from_secs(24 * 60), "{left:?}");
     }
     let calls = world.provider.calls().len();
-    assert!(
-        (40..=55).contains(&calls),
-        "about one renewal each half hour, and there were {calls}"
-    );
+    assert!((40..=55).contains(&calls), "about one renewal each half hour, and there were {calls}");
     assert_eq!(world.token("api").standing.generation, calls as u64);
     assert!(world.told.all().is_empty(), "{:?}", world.told.all());
 }
@@ -47,39 +36,21 @@ fn an_outage_is_ridden_out_and_told_once() {
     world.pass(2);
     world.provider.down(true);
     world.pass(24 * HOUR);
-    assert_eq!(
-        world.token("api").standing.state(keeper::Clock::now(&world.clock)),
-        TokenState::Expired
-    );
-    assert_eq!(
-        world.read("api").as_deref(),
-        Some("token-1"),
-        "a reader still finds the last value"
-    );
+    assert_eq!(world.token("api").standing.state(keeper::Clock::now(&world.clock)), TokenState::Expired);
+    assert_eq!(world.read("api").as_deref(), Some("token-1"), "a reader still finds the last value");
     world.provider.down(false);
     world.pass(60);
     let token = world.token("api");
-    assert_eq!(
-        token.standing.state(keeper::Clock::now(&world.clock)),
-        TokenState::Fresh
-    );
+    assert_eq!(token.standing.state(keeper::Clock::now(&world.clock)), TokenState::Fresh);
     assert_eq!(token.standing.generation, 2);
     assert_eq!(
-        (
-            world.told.count("failing"),
-            world.told.count("expiring"),
-            world.told.count("recovered")
-        ),
+        (world.told.count("failing"), world.told.count("expiring"), world.told.count("recovered")),
         (1, 1, 1),
         "{:?}",
         world.told.all()
     );
     let history = world.history("api");
-    assert!(
-        history.len() < 10,
-        "failures that repeat are counted on one row, and there are {} rows",
-        history.len()
-    );
+    assert!(history.len() < 10, "failures that repeat are counted on one row, and there are {} rows", history.len());
     assert!(history.iter().any(|attempt| attempt.repeats > 100));
 }
 
@@ -98,27 +69,17 @@ fn an_answer_that_makes_no_sense_leaves_the_old_token_and_a_row_that_says_why() 
         let mut world = World::new(HOUR);
         world.declare("api");
         world.pass(2);
-        world
-            .provider
-            .then(Answering::With(status, body.to_owned(), Duration::ZERO));
+        world.provider.then(Answering::With(status, body.to_owned(), Duration::ZERO));
         world.change("api", |standing| standing.due = renewal::Wall(0));
         world.pass(0);
         world.pass(0);
         let history = world.history("api");
-        let Outcome::Failed { words, .. } = &history[0].outcome else {
-            panic!("{status} {body}: {:?}", history[0])
-        };
+        let Outcome::Failed { words, .. } = &history[0].outcome else { panic!("{status} {body}: {:?}", history[0]) };
         assert!(words.len() > 20, "{words}");
-        assert!(
-            !words.contains("maintenance") && !words.contains("oops"),
-            "a provider's body is never shown: {words}"
-        );
+        assert!(!words.contains("maintenance") && !words.contains("oops"), "a provider's body is never shown: {words}");
         assert_eq!(world.read("api").as_deref(), Some("token-1"));
         world.pass(HOUR);
-        assert!(
-            world.token("api").standing.generation >= 2,
-            "{status} {body}: it goes on"
-        );
+        assert!(world.token("api").standing.generation >= 2, "{status} {body}: it goes on");
     }
 }
 
@@ -130,9 +91,7 @@ fn a_lifetime_that_is_text_or_huge_is_understood() {
         world.provider.then(Answering::With(200, body, Duration::ZERO));
         world.declare("api");
         world.pass(2);
-        let Outcome::Renewed { lifetime, .. } = world.history("api")[0].outcome.clone() else {
-            panic!("renewed")
-        };
+        let Outcome::Renewed { lifetime, .. } = world.history("api")[0].outcome.clone() else { panic!("renewed") };
         assert_eq!(lifetime, Some(known));
     }
 }
@@ -144,31 +103,16 @@ fn a_missing_credential_is_named_and_its_writing_tries_at_once() {
         let keeper = std::sync::Arc::clone(&world.keeper);
         move |vault, name| keeper.secret_written(vault, name)
     });
-    let (vault, name) = (
-        vault::VaultName::parse("home").expect("a name"),
-        vault::SecretName::parse("credentials").expect("a name"),
-    );
-    let disable = store::Amendment {
-        enabled: Some(false),
-        ..Default::default()
-    };
-    futures_executor::block_on(world.records.amend(&vault, &name, None, &disable, 0))
-        .map(drop)
-        .expect("amended");
+    let (vault, name) =
+        (vault::VaultName::parse("home").expect("a name"), vault::SecretName::parse("credentials").expect("a name"));
+    let disable = store::Amendment { enabled: Some(false), ..Default::default() };
+    futures_executor::block_on(world.records.amend(&vault, &name, None, &disable, 0)).map(drop).expect("amended");
     world.declare("api");
     world.pass(2);
-    let Outcome::Failed { class, words, .. } = world.history("api")[0].outcome.clone() else {
-        panic!("failed")
-    };
+    let Outcome::Failed { class, words, .. } = world.history("api")[0].outcome.clone() else { panic!("failed") };
     assert_eq!(class, "credential");
-    assert!(
-        words.contains("credentials") && words.contains("vestal secret set home/credentials"),
-        "{words}"
-    );
-    assert!(
-        world.provider.calls().is_empty(),
-        "no call is made without a credential"
-    );
+    assert!(words.contains("credentials") && words.contains("vestal secret set home/credentials"), "{words}");
+    assert!(world.provider.calls().is_empty(), "no call is made without a credential");
     world.set("credentials", "hush again");
     world.pass(1);
     assert_eq!(world.read("api").as_deref(), Some("token-1"));
@@ -200,11 +144,7 @@ fn what_somebody_writes_over_a_token_is_renewed_at_once() {
     world.pass(2);
     world.set("api", "by hand");
     assert_eq!(world.read("api").as_deref(), Some("by hand"));
-    assert_eq!(
-        world.token("api").standing.generation,
-        1,
-        "a write by somebody else raises no generation"
-    );
+    assert_eq!(world.token("api").standing.generation, 1, "a write by somebody else raises no generation");
     world.keeper.wake();
     world.pass(2);
     assert_eq!(world.read("api").as_deref(), Some("token-2"));
@@ -215,17 +155,13 @@ fn the_same_value_again_makes_no_new_version() {
     let mut world = World::new(HOUR);
     let body = r#"{"access_token":"same","expires_in":3600}"#;
     for _ in 0..20 {
-        world
-            .provider
-            .then(Answering::With(200, body.to_owned(), Duration::ZERO));
+        world.provider.then(Answering::With(200, body.to_owned(), Duration::ZERO));
     }
     world.declare("api");
     world.pass(4 * HOUR);
     assert_eq!(world.token("api").standing.generation, 1);
-    let (vault, name) = (
-        vault::VaultName::parse("home").expect("a name"),
-        vault::SecretName::parse("api").expect("a name"),
-    );
+    let (vault, name) =
+        (vault::VaultName::parse("home").expect("a name"), vault::SecretName::parse("api").expect("a name"));
     let versions = futures_executor::block_on(store::Store::versions(world.records.store(), &vault, &name, None, 100));
     assert_eq!(versions.expect("read").len(), 1);
 }
@@ -236,10 +172,8 @@ fn only_so_many_versions_are_kept() {
     world.declare("api");
     world.pass(HOUR);
     assert!(world.token("api").standing.generation > 50);
-    let (vault, name) = (
-        vault::VaultName::parse("home").expect("a name"),
-        vault::SecretName::parse("api").expect("a name"),
-    );
+    let (vault, name) =
+        (vault::VaultName::parse("home").expect("a name"), vault::SecretName::parse("api").expect("a name"));
     let versions = futures_executor::block_on(store::Store::versions(world.records.store(), &vault, &name, None, 100));
     assert_eq!(versions.expect("read").len(), 5);
 }
@@ -253,11 +187,7 @@ fn a_full_disk_holds_the_answer_and_loses_nothing() {
     world.pass(2);
     world.records.store().set_full(true);
     world.pass(300);
-    assert_eq!(
-        world.provider.calls().len(),
-        1,
-        "no second call while an answer isn't stored"
-    );
+    assert_eq!(world.provider.calls().len(), 1, "no second call while an answer isn't stored");
     assert_eq!(world.read("api"), None);
     world.records.store().set_full(false);
     world.pass(40);
@@ -287,31 +217,21 @@ fn a_refused_client_pauses_its_lane_and_a_new_secret_ends_that() {
         move |vault, name| keeper.secret_written(vault, name)
     });
     for _ in 0..50 {
-        world.provider.then(Answering::With(
-            401,
-            r#"{"error":"invalid_client"}"#.to_owned(),
-            Duration::ZERO,
-        ));
+        world.provider.then(Answering::With(401, r#"{"error":"invalid_client"}"#.to_owned(), Duration::ZERO));
     }
     for token in ["one", "two", "three"] {
         world.declare(token);
     }
     world.pass(600);
     let before = world.provider.calls().len();
-    assert!(
-        before <= 4,
-        "a paused lane is left alone, and there were {before} calls"
-    );
+    assert!(before <= 4, "a paused lane is left alone, and there were {before} calls");
     assert!(world.told.count("failing") >= 1);
     // The new secret is right: nothing more is refused.
     world.provider.relents();
     world.set("credentials", "the new one");
     world.pass(30);
     for token in ["one", "two", "three"] {
-        assert!(
-            world.read(token).is_some_and(|value| value.starts_with("token-")),
-            "{token}"
-        );
+        assert!(world.read(token).is_some_and(|value| value.starts_with("token-")), "{token}");
     }
 }
 
@@ -356,13 +276,5 @@ fn a_fault_in_one_attempt_stops_neither_the_keeper_nor_the_token() {
     std::panic::set_hook(quiet);
     world.pass(120);
     assert!(world.read("api").is_some() && world.read("other").is_some());
-    assert!(
-        world
-            .told
-            .all()
-            .iter()
-            .any(|told| told.starts_with("trouble: an attempt")),
-        "{:?}",
-        world.told.all()
-    );
+    assert!(world.told.all().iter().any(|told| told.starts_with("trouble: an attempt")), "{:?}", world.told.all());
 }

@@ -17,9 +17,7 @@ use store::rows::{DefinitionKind, Origin};
 use store::{Audit, AuditEntry, AuditWrite, CACHE_BYTES, Entropy, MemoryStore, Records};
 use vault::{Keyring, Permissions, Policy, Seed, VaultName};
 
-const NOW: Now = Now {
-    unix_ms: 1_800_000_000_000,
-};
+const NOW: Now = Now { unix_ms: 1_800_000_000_000 };
 
 struct NoAudit;
 
@@ -41,16 +39,9 @@ impl Entropy for SystemEntropy {
 
 #[expect(clippy::print_stdout, reason = "an example shows its result")]
 fn main() {
-    let reads: u32 = std::env::args()
-        .nth(1)
-        .map_or(1_000_000, |text| text.parse().expect("a number of reads"));
+    let reads: u32 = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of reads"));
     let keyring = Keyring::new(1, &Seed::new(&[5; 32]));
-    let records = Arc::new(Records::new(
-        MemoryStore::new(),
-        keyring,
-        Arc::new(SystemEntropy),
-        CACHE_BYTES,
-    ));
+    let records = Arc::new(Records::new(MemoryStore::new(), keyring, Arc::new(SystemEntropy), CACHE_BYTES));
     let settings = Settings {
         domain: "vault.localhost:8443".to_owned(),
         authority: "https://localhost:8443".to_owned(),
@@ -65,14 +56,7 @@ fn main() {
         names: Vec::new(),
     };
     let define = [
-        records.define(
-            DefinitionKind::Vault,
-            "dev",
-            Origin::Admin,
-            None,
-            &VaultDefinition::default(),
-            None,
-        ),
+        records.define(DefinitionKind::Vault, "dev", Origin::Admin, None, &VaultDefinition::default(), None),
         records.define(DefinitionKind::Policy, "reader", Origin::Admin, None, &policy, None),
     ];
     run(records.commit(define.into())).expect("a store in memory takes writes");
@@ -109,11 +93,7 @@ fn main() {
         bytes += answer.expect("a read from memory").body().len();
     }
     let took = begin.elapsed();
-    println!(
-        "{reads} reads, {:?} each, {} bytes each",
-        took / reads,
-        bytes / reads as usize
-    );
+    println!("{reads} reads, {:?} each, {} bytes each", took / reads, bytes / reads as usize);
 }
 
 fn run<F: Future>(future: F) -> F::Output {

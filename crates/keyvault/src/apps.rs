@@ -63,20 +63,14 @@ impl fmt::Display for AppError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound(name) => write!(out, "there is no app {name:?}"),
-            Self::Exists(name) => write!(
-                out,
-                "there is an app {name:?} already: choose another name, or delete it"
-            ),
+            Self::Exists(name) => write!(out, "there is an app {name:?} already: choose another name, or delete it"),
             Self::Name(name) => write!(
                 out,
                 "{name:?} is no name for an app: write 1 to {MAX_APP_NAME_CHARS} letters, digits, hyphens, dots and \
                  underscores"
             ),
             Self::InFile(name) => {
-                write!(
-                    out,
-                    "the app {name:?} stands in the configuration file: remove it there, and apply the file"
-                )
+                write!(out, "the app {name:?} stands in the configuration file: remove it there, and apply the file")
             }
             Self::TwoSecrets(_) => out.write_str(
                 "the app has two client secrets already: remove one, or let the new one replace both at once",
@@ -121,9 +115,7 @@ impl<S: Store> KeyVault<S> {
         let mut app = self.new_app(name);
         let (entry, client_secret) = self.new_secret(ends, now);
         app.secrets.push(entry);
-        let write = self
-            .records
-            .define(DefinitionKind::App, name, Origin::Admin, None, &app, None);
+        let write = self.records.define(DefinitionKind::App, name, Origin::Admin, None, &app, None);
         match self.records.commit(vec![write]).await {
             Ok(()) => {}
             Err(CommitError::Conflict) => return Err(AppError::Exists(name.to_owned())),
@@ -148,18 +140,11 @@ impl<S: Store> KeyVault<S> {
         let app = self
             .change_app(name, |app| {
                 for secret in &mut app.secrets {
-                    secret.ends = Some(
-                        secret
-                            .ends
-                            .map_or(replacement.old_end, |ends| ends.min(replacement.old_end)),
-                    );
+                    secret.ends = Some(secret.ends.map_or(replacement.old_end, |ends| ends.min(replacement.old_end)));
                 }
-                app.secrets
-                    .retain(|secret| secret.ends.is_none_or(|ends| now.unix_seconds() < ends));
+                app.secrets.retain(|secret| secret.ends.is_none_or(|ends| now.unix_seconds() < ends));
                 if app.secrets.len() >= MAX_APP_SECRETS {
-                    return Err(AppError::TwoSecrets(
-                        app.secrets.iter().filter_map(|secret| secret.ends).min(),
-                    ));
+                    return Err(AppError::TwoSecrets(app.secrets.iter().filter_map(|secret| secret.ends).min()));
                 }
                 app.secrets.push(entry.clone());
                 Ok(())
@@ -177,11 +162,7 @@ impl<S: Store> KeyVault<S> {
         self.change_app(name, |app| {
             let before = app.secrets.len();
             app.secrets.retain(|secret| secret.id != secret_id);
-            if app.secrets.len() == before {
-                Err(AppError::NoSuchSecret(secret_id.to_owned()))
-            } else {
-                Ok(())
-            }
+            if app.secrets.len() == before { Err(AppError::NoSuchSecret(secret_id.to_owned())) } else { Ok(()) }
         })
         .await
     }
@@ -209,16 +190,10 @@ impl<S: Store> KeyVault<S> {
         if declared.origin == Origin::File {
             return Err(AppError::InFile(name.to_owned()));
         }
-        let mut writes = vec![Write::RemoveDefinition {
-            kind: DefinitionKind::App,
-            name: name.to_owned(),
-        }];
+        let mut writes = vec![Write::RemoveDefinition { kind: DefinitionKind::App, name: name.to_owned() }];
         for policy in self.records.definitions::<Policy>(DefinitionKind::Policy).await? {
             if policy.origin == Origin::Admin && policy.body.app == declared.body.object_id {
-                writes.push(Write::RemoveDefinition {
-                    kind: DefinitionKind::Policy,
-                    name: policy.name,
-                });
+                writes.push(Write::RemoveDefinition { kind: DefinitionKind::Policy, name: policy.name });
             }
         }
         self.records.commit(writes).await.map_err(RecordError::from)?;
@@ -228,11 +203,9 @@ impl<S: Store> KeyVault<S> {
     /// Whether the app of this client id takes this client secret at `now`.
     pub fn signs_in(&self, client_id: &ClientId, client_secret: &[u8], now: Now) -> bool {
         let directory = self.directory();
-        directory.client(client_id).is_some_and(|registered| {
-            registered
-                .app
-                .accepts(&directory.pepper, client_secret, now.unix_seconds())
-        })
+        directory
+            .client(client_id)
+            .is_some_and(|registered| registered.app.accepts(&directory.pepper, client_secret, now.unix_seconds()))
     }
 
     async fn change_app(
@@ -244,14 +217,7 @@ impl<S: Store> KeyVault<S> {
             let declared = self.declared_app(name).await?;
             let mut app = declared.body;
             change(&mut app)?;
-            let write = self.records.define(
-                DefinitionKind::App,
-                name,
-                declared.origin,
-                None,
-                &app,
-                Some(declared.tag),
-            );
+            let write = self.records.define(DefinitionKind::App, name, declared.origin, None, &app, Some(declared.tag));
             match self.records.commit(vec![write]).await {
                 Ok(()) => {
                     self.reload_directory().await.map_err(AppError::Directory)?;

@@ -28,11 +28,7 @@ const BUNDLE_BYTES: usize = 512;
 
 /// The details of an opened version.
 pub(crate) fn details_of<'a>(view: &SecretBodyView<'a>) -> Details<'a, vault::Tags<'a>> {
-    Details {
-        content_type: view.content_type,
-        updated: view.updated,
-        tags: view.tags,
-    }
+    Details { content_type: view.content_type, updated: view.updated, tags: view.tags }
 }
 
 /// The details of a version that was just written.

@@ -104,21 +104,12 @@ impl Directory {
         let mut vaults = HashMap::new();
         for vault in active(records.definitions::<VaultDefinition>(DefinitionKind::Vault).await?) {
             let name = VaultName::parse(&vault.name).map_err(|error| DirectoryError::VaultName(vault.name, error))?;
-            vaults.insert(
-                name.as_str().into(),
-                Vault {
-                    name,
-                    challenge: vault.body.challenge,
-                },
-            );
+            vaults.insert(name.as_str().into(), Vault { name, challenge: vault.body.challenge });
         }
         let (mut by_client, mut by_object) = (HashMap::new(), HashMap::new());
         for app in active(records.definitions::<App>(DefinitionKind::App).await?) {
             let policies = policies.remove(&app.body.object_id).unwrap_or_default();
-            let registered = Arc::new(Registered {
-                app: app.body,
-                policies,
-            });
+            let registered = Arc::new(Registered { app: app.body, policies });
             by_client.insert(registered.app.client_id.clone(), Arc::clone(&registered));
             by_object.insert(registered.app.object_id.clone(), registered);
         }
@@ -178,14 +169,7 @@ pub(crate) async fn rotate<S: Store>(records: &Records<S>, now: i64) -> Result<b
         return Ok(false);
     }
     rotation.apply(&mut body.keys)?;
-    let write = records.define(
-        DefinitionKind::Directory,
-        NAME,
-        Origin::Vestal,
-        None,
-        &body,
-        Some(declared.tag),
-    );
+    let write = records.define(DefinitionKind::Directory, NAME, Origin::Vestal, None, &body, Some(declared.tag));
     match records.commit(vec![write]).await {
         // A conflict: another process did it.
         Ok(()) | Err(CommitError::Conflict) => Ok(true),

@@ -131,28 +131,14 @@ impl Refusal {
 
     fn shape(&self) -> Shape {
         use StatusCode as S;
-        let shape = |status, code, message: &str| Shape {
-            status,
-            code,
-            inner: None,
-            message: message.to_owned(),
-        };
-        let because = |inner, shape: Shape| Shape {
-            inner: Some(inner),
-            ..shape
-        };
+        let shape = |status, code, message: &str| Shape { status, code, inner: None, message: message.to_owned() };
+        let because = |inner, shape: Shape| Shape { inner: Some(inner), ..shape };
         match self {
             Self::NoSuchHost => shape(S::NOT_FOUND, "VaultNotFound", "There is no vault of that name here."),
-            Self::Host => shape(
-                S::BAD_REQUEST,
-                "BadParameter",
-                "The request must carry exactly one Host.",
-            ),
-            Self::TokenMissing => shape(
-                S::UNAUTHORIZED,
-                "Unauthorized",
-                "AKV10000: Request is missing a Bearer or PoP token.",
-            ),
+            Self::Host => shape(S::BAD_REQUEST, "BadParameter", "The request must carry exactly one Host."),
+            Self::TokenMissing => {
+                shape(S::UNAUTHORIZED, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.")
+            }
             Self::TokenMalformed => shape(
                 S::UNAUTHORIZED,
                 "Unauthorized",
@@ -173,11 +159,9 @@ impl Refusal {
                 "Unauthorized",
                 "AKV10046: Unable to resolve the key used for signature validation.",
             ),
-            Self::TokenExpired => shape(
-                S::UNAUTHORIZED,
-                "Unauthorized",
-                "[TokenExpired] Error validating token: 'S2S12086'.",
-            ),
+            Self::TokenExpired => {
+                shape(S::UNAUTHORIZED, "Unauthorized", "[TokenExpired] Error validating token: 'S2S12086'.")
+            }
             Self::TokenRevoked => shape(
                 S::UNAUTHORIZED,
                 "Unauthorized",
@@ -189,11 +173,7 @@ impl Refusal {
                 "BadParameter",
                 &format!("The method is not allowed at this path. Allowed: {allowed}."),
             ),
-            Self::AccessDenied {
-                caller,
-                permission,
-                vault,
-            } => because(
+            Self::AccessDenied { caller, permission, vault } => because(
                 "AccessDenied",
                 shape(
                     S::FORBIDDEN,
@@ -205,11 +185,9 @@ impl Refusal {
                     ),
                 ),
             ),
-            Self::Name(name) => shape(
-                S::BAD_REQUEST,
-                "BadParameter",
-                &format!("The request URI contains an invalid name: {name}"),
-            ),
+            Self::Name(name) => {
+                shape(S::BAD_REQUEST, "BadParameter", &format!("The request URI contains an invalid name: {name}"))
+            }
             Self::ApiVersionMissing => shape(S::BAD_REQUEST, "BadParameter", "api-version must be specified"),
             Self::ApiVersionUnknown(version) => shape(
                 S::BAD_REQUEST,
@@ -220,11 +198,9 @@ impl Refusal {
                     NEWEST.as_str()
                 ),
             ),
-            Self::MaxResults => shape(
-                S::BAD_REQUEST,
-                "BadParameter",
-                "Parameter maxresults has invalid value. It must be 1 to 25.",
-            ),
+            Self::MaxResults => {
+                shape(S::BAD_REQUEST, "BadParameter", "Parameter maxresults has invalid value. It must be 1 to 25.")
+            }
             Self::SkipToken => shape(
                 S::BAD_REQUEST,
                 "BadParameter",
@@ -240,27 +216,18 @@ impl Refusal {
                      this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
                 ),
             ),
-            Self::DeletedSecretNotFound(name) => shape(
-                S::NOT_FOUND,
-                "SecretNotFound",
-                &format!("Deleted Secret not found: {name}"),
-            ),
+            Self::DeletedSecretNotFound(name) => {
+                shape(S::NOT_FOUND, "SecretNotFound", &format!("Deleted Secret not found: {name}"))
+            }
             Self::SecretDisabled => because(
                 "SecretDisabled",
-                shape(
-                    S::FORBIDDEN,
-                    "Forbidden",
-                    "Operation get is not allowed on a disabled secret.",
-                ),
+                shape(S::FORBIDDEN, "Forbidden", "Operation get is not allowed on a disabled secret."),
             ),
             // 501 is what no SDK of Azure's tries again.
             Self::NotOffered(operation) => shape(
                 S::NOT_IMPLEMENTED,
                 "NotImplemented",
-                &format!(
-                    "This vault does not offer {} yet. Nothing was changed.",
-                    operation.word()
-                ),
+                &format!("This vault does not offer {} yet. Nothing was changed.", operation.word()),
             ),
             Self::Audit(_) => shape(
                 S::SERVICE_UNAVAILABLE,

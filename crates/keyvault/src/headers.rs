@@ -39,10 +39,8 @@ impl HeaderTemplates {
         shared.insert(header::CONTENT_TYPE, JSON);
         shared.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
         shared.insert(header::EXPIRES, HeaderValue::from_static("-1"));
-        shared.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000;includeSubDomains"),
-        );
+        shared
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000;includeSubDomains"));
         shared.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Overwritten in each answer; there from the start, so that the map never grows.
         shared.insert(REQUEST_ID, HeaderValue::from_static(""));
@@ -73,10 +71,7 @@ impl HeaderTemplates {
 
 fn finish(mut headers: HeaderMap, id: RequestId, request: &HeaderMap) -> HeaderMap {
     headers.insert(REQUEST_ID, id.header());
-    if let Some(client_id) = request
-        .get(CLIENT_REQUEST_ID)
-        .filter(|id| id.len() <= MAX_CLIENT_REQUEST_ID)
-    {
+    if let Some(client_id) = request.get(CLIENT_REQUEST_ID).filter(|id| id.len() <= MAX_CLIENT_REQUEST_ID) {
         headers.insert(CLIENT_REQUEST_ID, client_id.clone());
     }
     headers
@@ -109,10 +104,7 @@ impl RequestIds {
         let bytes = entropy.bytes16();
         let (high, low) = bytes.split_at(8);
         let number = |half: &[u8]| half.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-        Self {
-            start: [number(high), number(low)],
-            count: AtomicU64::new(0),
-        }
+        Self { start: [number(high), number(low)], count: AtomicU64::new(0) }
     }
 
     pub(crate) fn next(&self) -> RequestId {
@@ -159,10 +151,7 @@ thread_local! {
 fn network_info(peer: Option<IpAddr>) -> HeaderValue {
     LAST_NETWORK_INFO.with_borrow_mut(|last| {
         if last.peer != peer {
-            *last = LastNetworkInfo {
-                peer,
-                value: new_network_info(peer),
-            };
+            *last = LastNetworkInfo { peer, value: new_network_info(peer) };
         }
         last.value.clone()
     })
@@ -206,10 +195,7 @@ mod tests {
         let six: IpAddr = "2001:db8::1".parse().unwrap();
         for (peer, expected) in [
             (Some(four), "conn_type=Ipv4;addr=192.0.2.7;act_addr_fam=InterNetwork;"),
-            (
-                Some(six),
-                "conn_type=Ipv6;addr=2001:db8::1;act_addr_fam=InterNetworkV6;",
-            ),
+            (Some(six), "conn_type=Ipv6;addr=2001:db8::1;act_addr_fam=InterNetworkV6;"),
             (Some(mapped), "conn_type=Ipv4;addr=192.0.2.7;act_addr_fam=InterNetwork;"),
             (None, "conn_type=Unknown;"),
         ] {

@@ -8,9 +8,7 @@ pub(crate) struct JsonWriter {
 
 impl JsonWriter {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self {
-            out: Vec::with_capacity(bytes),
-        }
+        Self { out: Vec::with_capacity(bytes) }
     }
 
     /// Appends what is JSON already: punctuation, names of members, numbers, GUIDs.

@@ -95,26 +95,15 @@ impl<'r> Route<'r> {
     /// Reads a path. Empty segments count for nothing: clients send `/secrets/NAME/` and `//secrets/NAME`.
     pub(crate) fn parse(method: &Method, path: &'r str) -> Result<Self, Refusal> {
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-        let mut next = || {
-            segments
-                .next()
-                .map(|raw| percent::decode(raw).ok_or_else(|| Refusal::Name(raw.to_owned())))
-        };
+        let mut next = || segments.next().map(|raw| percent::decode(raw).ok_or_else(|| Refusal::Name(raw.to_owned())));
         let pieces = [next().transpose()?, next().transpose()?, next().transpose()?];
         if next().is_some() {
             return Err(Refusal::NoSuchPath);
         }
         let Some(operation) = operation(method, &pieces) else {
-            let allowed: Vec<_> = METHODS
-                .iter()
-                .filter(|other| operation(other, &pieces).is_some())
-                .map(Method::as_str)
-                .collect();
-            return Err(if allowed.is_empty() {
-                Refusal::NoSuchPath
-            } else {
-                Refusal::Method(allowed.join(", "))
-            });
+            let allowed: Vec<_> =
+                METHODS.iter().filter(|other| operation(other, &pieces).is_some()).map(Method::as_str).collect();
+            return Err(if allowed.is_empty() { Refusal::NoSuchPath } else { Refusal::Method(allowed.join(", ")) });
         };
         let [_, name, version] = pieces;
         let (name, version) = match operation {
@@ -122,11 +111,7 @@ impl<'r> Route<'r> {
             Operation::SecretRestore => (None, None),
             _ => (name, None),
         };
-        Ok(Self {
-            operation,
-            name: name.unwrap_or_default(),
-            version,
-        })
+        Ok(Self { operation, name: name.unwrap_or_default(), version })
     }
 }
 
@@ -179,33 +164,15 @@ mod tests {
             ("GET", "/secrets/a%2Db", O::SecretGet, "a-b", None),
             ("GET", "/secrets/a%2Fb", O::SecretGet, "a/b", None),
             ("GET", "/secrets/a%252Fb", O::SecretGet, "a%2Fb", None),
-            (
-                "GET",
-                "/secrets/a/0123456789abcdef0123456789abcdef",
-                O::SecretGet,
-                "a",
-                Some(version),
-            ),
+            ("GET", "/secrets/a/0123456789abcdef0123456789abcdef", O::SecretGet, "a", Some(version)),
             ("GET", "/secrets/a/nonsense", O::SecretGet, "a", Some("nonsense")),
             ("GET", "/secrets/restore", O::SecretGet, "restore", None),
             ("PUT", "/secrets/restore", O::SecretSet, "restore", None),
             ("GET", "/secrets/versions", O::SecretGet, "versions", None),
-            (
-                "GET",
-                "/secrets/versions/versions",
-                O::SecretListVersions,
-                "versions",
-                None,
-            ),
+            ("GET", "/secrets/versions/versions", O::SecretListVersions, "versions", None),
             ("GET", "/secrets/backup/", O::SecretGet, "backup", None),
             ("PATCH", "/secrets/a/", O::SecretUpdate, "a", None),
-            (
-                "PATCH",
-                "/secrets/a/0123456789abcdef0123456789abcdef",
-                O::SecretUpdate,
-                "a",
-                Some(version),
-            ),
+            ("PATCH", "/secrets/a/0123456789abcdef0123456789abcdef", O::SecretUpdate, "a", Some(version)),
             ("DELETE", "/secrets/restore", O::SecretDelete, "restore", None),
             ("POST", "/secrets/restore", O::SecretRestore, "", None),
             ("POST", "/secrets/a/backup", O::SecretBackup, "a", None),
@@ -226,13 +193,7 @@ mod tests {
     #[test]
     fn other_paths_are_nobodys_and_other_methods_are_told() {
         let refused = |method: &str, path: &str| Route::parse(&method.parse().unwrap(), path).unwrap_err();
-        for path in [
-            "/",
-            "/keys",
-            "/secrets/a/versions/b",
-            "/certificates//restore",
-            "/deletedsecrets/a/b/c",
-        ] {
+        for path in ["/", "/keys", "/secrets/a/versions/b", "/certificates//restore", "/deletedsecrets/a/b/c"] {
             assert!(matches!(refused("GET", path), Refusal::NoSuchPath), "{path}");
         }
         for (method, path, allow) in [
@@ -244,10 +205,7 @@ mod tests {
             ("PUT", "/deletedsecrets/a", "GET, DELETE"),
             ("GET", "/deletedsecrets/a/recover", "POST"),
         ] {
-            assert!(
-                matches!(refused(method, path), Refusal::Method(told) if told == allow),
-                "{method} {path}"
-            );
+            assert!(matches!(refused(method, path), Refusal::Method(told) if told == allow), "{method} {path}");
         }
         assert!(matches!(refused("GET", "/secrets/%zz"), Refusal::Name(_)));
     }

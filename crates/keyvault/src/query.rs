@@ -39,11 +39,7 @@ impl<'r> Query<'r> {
 
     /// The version of the API that is asked for.
     pub(crate) fn api_version(&self) -> Result<ApiVersion, Refusal> {
-        let name = self
-            .api_version
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .ok_or(Refusal::ApiVersionMissing)?;
+        let name = self.api_version.as_deref().filter(|name| !name.is_empty()).ok_or(Refusal::ApiVersionMissing)?;
         ApiVersion::parse(name).ok_or_else(|| Refusal::ApiVersionUnknown(name.to_owned()))
     }
 
@@ -52,10 +48,7 @@ impl<'r> Query<'r> {
         let Some(text) = self.max_results.as_deref() else {
             return Ok(MAX_PAGE);
         };
-        text.parse()
-            .ok()
-            .filter(|count| (1..=MAX_PAGE).contains(count))
-            .ok_or(Refusal::MaxResults)
+        text.parse().ok().filter(|count| (1..=MAX_PAGE).contains(count)).ok_or(Refusal::MaxResults)
     }
 
     /// Where the page begins, as the last `nextLink` told.
@@ -80,13 +73,7 @@ mod tests {
             assert_eq!(parsed.skip_token(), Some("ab"), "{query}");
             assert_eq!(parsed.max_results().unwrap(), 25);
         }
-        assert!(matches!(
-            Query::parse(Some("api%252Dversion=7.4")).api_version(),
-            Err(Refusal::ApiVersionMissing)
-        ));
-        assert!(matches!(
-            Query::parse(None).api_version(),
-            Err(Refusal::ApiVersionMissing)
-        ));
+        assert!(matches!(Query::parse(Some("api%252Dversion=7.4")).api_version(), Err(Refusal::ApiVersionMissing)));
+        assert!(matches!(Query::parse(None).api_version(), Err(Refusal::ApiVersionMissing)));
     }
 }

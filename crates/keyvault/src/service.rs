@@ -80,9 +80,7 @@ impl<S: Store> KeyVault<S> {
         now: Now,
     ) -> Result<Self, OpenError> {
         let sites = Sites::new(settings).map_err(OpenError::Settings)?;
-        let directory = Directory::open(&records, now.unix_seconds())
-            .await
-            .map_err(OpenError::Directory)?;
+        let directory = Directory::open(&records, now.unix_seconds()).await.map_err(OpenError::Directory)?;
         Ok(Self {
             audit,
             verified: VerifiedTokens::new(),
@@ -90,10 +88,7 @@ impl<S: Store> KeyVault<S> {
             counters: Counters::default(),
             ids: RequestIds::new(records.entropy()),
             headers: HeaderTemplates::new(sites.region().clone()),
-            directory: RwLock::new(Snapshot {
-                reload: 0,
-                directory: Arc::new(directory),
-            }),
+            directory: RwLock::new(Snapshot { reload: 0, directory: Arc::new(directory) }),
             reloads: AtomicU64::new(0),
             records,
             sites,
@@ -108,14 +103,7 @@ impl<S: Store> KeyVault<S> {
         if let Some(answer) = self.answer_now(method, uri, headers, now, peer) {
             return answer;
         }
-        let ask = Ask {
-            method,
-            uri,
-            headers,
-            body: request.body(),
-            now,
-            peer,
-        };
+        let ask = Ask { method, uri, headers, body: request.body(), now, peer };
         let host = match host_of(uri, headers) {
             Ok(host) => host,
             Err(refusal) => return self.refused(&ask, &refusal),
@@ -144,14 +132,7 @@ impl<S: Store> KeyVault<S> {
         if method != Method::GET {
             return None;
         }
-        let ask = Ask {
-            method,
-            uri,
-            headers,
-            body: &[],
-            now,
-            peer,
-        };
+        let ask = Ask { method, uri, headers, body: &[], now, peer };
         let host = host_of(uri, headers).ok()?;
         let Site::Vault(label) = self.sites.site(host) else {
             return None;

@@ -39,21 +39,14 @@ pub(crate) struct StoredKey {
 impl StoredKey {
     /// When it signs.
     pub(crate) fn time(&self) -> KeyUse {
-        KeyUse {
-            not_before: self.not_before,
-            ends: self.ends,
-        }
+        KeyUse { not_before: self.not_before, ends: self.ends }
     }
 
     /// Makes a 2048-bit RSA key, which takes some 100 ms of computing.
     pub(crate) fn generate(not_before: i64) -> Result<Self, KeyError> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError)?;
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| KeyError)?;
-        Ok(Self {
-            pkcs8: Secret::copy_of(pkcs8.as_ref()),
-            not_before,
-            ends: not_before + KEY_USE_SECONDS,
-        })
+        Ok(Self { pkcs8: Secret::copy_of(pkcs8.as_ref()), not_before, ends: not_before + KEY_USE_SECONDS })
     }
 }
 
@@ -110,12 +103,7 @@ impl SigningKey {
     pub(crate) fn sign(&self, mut message: String) -> Result<String, KeyError> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                message.as_bytes(),
-                &mut signature,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature)
             .map_err(|_| KeyError)?;
         message.push('.');
         URL_SAFE_NO_PAD.encode_string(&signature, &mut message);
@@ -125,10 +113,7 @@ impl SigningKey {
 
 /// The key that signs at `now`: the newest whose use has begun. Where the clock stands before all of them, the first.
 pub(crate) fn in_use(keys: &[SigningKey], now: i64) -> Option<&SigningKey> {
-    let begun = keys
-        .iter()
-        .filter(|key| key.not_before <= now)
-        .max_by_key(|key| key.not_before);
+    let begun = keys.iter().filter(|key| key.not_before <= now).max_by_key(|key| key.not_before);
     begun.or_else(|| keys.iter().min_by_key(|key| key.not_before))
 }
 
@@ -153,17 +138,10 @@ impl Rotation {
         // A key signs until the next one begins, whatever its own end says.
         let gone = (0..keys.len()).filter(|index| {
             let begun = keys[*index].not_before;
-            let successor = keys
-                .iter()
-                .map(|key| key.not_before)
-                .filter(|other| *other > begun)
-                .min();
+            let successor = keys.iter().map(|key| key.not_before).filter(|other| *other > begun).min();
             successor.is_some_and(|next| next + KEPT_AFTER_SECONDS <= now)
         });
-        Self {
-            begins,
-            gone: gone.collect(),
-        }
+        Self { begins, gone: gone.collect() }
     }
 
     pub(crate) fn is_due(&self) -> bool {
@@ -208,12 +186,7 @@ mod tests {
     const DAY: i64 = 24 * 3600;
 
     fn keys(uses: &[(i64, i64)]) -> Vec<KeyUse> {
-        uses.iter()
-            .map(|(not_before, ends)| KeyUse {
-                not_before: *not_before,
-                ends: *ends,
-            })
-            .collect()
+        uses.iter().map(|(not_before, ends)| KeyUse { not_before: *not_before, ends: *ends }).collect()
     }
 
     #[test]

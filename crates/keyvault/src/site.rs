@@ -71,10 +71,7 @@ impl Sites {
             )));
         };
         let region = HeaderValue::from_str(&settings.region).map_err(|_| {
-            SettingsError(format!(
-                "region {:?} can't stand in a header: write a plain word",
-                settings.region
-            ))
+            SettingsError(format!("region {:?} can't stand in a header: write a plain word", settings.region))
         })?;
         Ok(Self {
             domain: domain.to_ascii_lowercase(),
@@ -112,15 +109,11 @@ impl Sites {
         if name.eq_ignore_ascii_case(&self.authority_host) {
             return Site::Authority;
         }
-        let label = name
-            .len()
-            .checked_sub(self.domain.len() + 1)
-            .filter(|at| *at > 0)
-            .and_then(|at| {
-                let (label, rest) = name.split_at_checked(at)?;
-                let parent = rest.strip_prefix('.')?;
-                (parent.eq_ignore_ascii_case(&self.domain) && !label.contains('.')).then_some(label)
-            });
+        let label = name.len().checked_sub(self.domain.len() + 1).filter(|at| *at > 0).and_then(|at| {
+            let (label, rest) = name.split_at_checked(at)?;
+            let parent = rest.strip_prefix('.')?;
+            (parent.eq_ignore_ascii_case(&self.domain) && !label.contains('.')).then_some(label)
+        });
         label.map_or(Site::Unknown, Site::Vault)
     }
 
@@ -159,10 +152,9 @@ fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
     };
     let host_char = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let plain = match host.strip_prefix('[') {
-        Some(inner) => inner
-            .strip_suffix(']')?
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.'),
+        Some(inner) => {
+            inner.strip_suffix(']')?.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.')
+        }
         None => host.bytes().all(host_char),
     };
     let port_is_one = port.is_none_or(|port| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit()));
@@ -251,11 +243,8 @@ mod tests {
             ("vault.localhost", "https://localhost/login"),
             ("vault.localhost", "https://"),
         ] {
-            let settings = Settings {
-                domain: domain.to_owned(),
-                authority: authority.to_owned(),
-                region: "local".to_owned(),
-            };
+            let settings =
+                Settings { domain: domain.to_owned(), authority: authority.to_owned(), region: "local".to_owned() };
             assert!(Sites::new(&settings).is_err(), "{domain} {authority}");
         }
     }

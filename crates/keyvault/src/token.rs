@@ -166,29 +166,15 @@ fn verified(token: &str, directory: &Directory, sites: &Sites, now: i64) -> Resu
     }
     let header = decode_header(token).map_err(|_| Refusal::TokenMalformed)?;
     let claims: Presented = insecure_decode_claims(token).map_err(|_| Refusal::TokenMalformed)?;
-    if !claims
-        .aud
-        .as_str()
-        .is_some_and(|audience| sites.accepts_resource(audience))
-    {
+    if !claims.aud.as_str().is_some_and(|audience| sites.accepts_resource(audience)) {
         let found = claims.aud.as_str().unwrap_or_default().to_owned();
-        return Err(Refusal::TokenAudience {
-            expected: sites.resource(),
-            found,
-        });
+        return Err(Refusal::TokenAudience { expected: sites.resource(), found });
     }
     let expected = issuer(sites, directory);
     if claims.iss != expected {
-        return Err(Refusal::TokenIssuer {
-            expected,
-            found: claims.iss,
-        });
+        return Err(Refusal::TokenIssuer { expected, found: claims.iss });
     }
-    let key = header
-        .kid
-        .as_deref()
-        .and_then(|id| directory.key(id))
-        .ok_or(Refusal::TokenKey)?;
+    let key = header.kid.as_deref().and_then(|id| directory.key(id)).ok_or(Refusal::TokenKey)?;
     if header.alg != Algorithm::RS256 || header.typ.as_deref() != Some("JWT") {
         return Err(Refusal::TokenMalformed);
     }
@@ -203,11 +189,7 @@ fn verified(token: &str, directory: &Directory, sites: &Sites, now: i64) -> Resu
         return Err(Refusal::TokenExpired);
     }
     let object_id = ObjectId::parse(&claims.oid).map_err(|_| Refusal::TokenMalformed)?;
-    Ok(Identity {
-        object_id,
-        issued: claims.iat,
-        expires: claims.exp,
-    })
+    Ok(Identity { object_id, issued: claims.iat, expires: claims.exp })
 }
 
 fn hash(token: &str) -> [u8; 32] {

@@ -179,11 +179,7 @@ impl AnswerHeaders {
         let mut request_id_rank = REQUEST_ID_HEADERS.len();
         for (name, value) in pairs {
             let name = name.to_ascii_lowercase();
-            let text = || {
-                core::str::from_utf8(value)
-                    .ok()
-                    .filter(|text| text.len() <= HEADER_VALUE_LIMIT)
-            };
+            let text = || core::str::from_utf8(value).ok().filter(|text| text.len() <= HEADER_VALUE_LIMIT);
             let place = match name.as_str() {
                 "content-type" => &mut headers.content_type,
                 "retry-after" => &mut headers.retry_after,
@@ -222,17 +218,11 @@ pub const LONGEST_TOKEN: usize = 25_600;
 /// # Errors
 /// A [`Refusal`] where no usable token was given: it says what that means and what to do next.
 pub fn read_answer(provider: &Provider, answer: &HttpAnswer, asked: &Asked) -> Result<Grant, Refusal> {
-    let reader = Reader {
-        provider,
-        answer,
-        asked,
-    };
+    let reader = Reader { provider, answer, asked };
     if !(200..300).contains(&answer.status) {
         return Err(reader.refused());
     }
-    reader
-        .granted()
-        .map_err(|odd| refusal::of_success(provider, answer, asked, &odd))
+    reader.granted().map_err(|odd| refusal::of_success(provider, answer, asked, &odd))
 }
 
 /// Why an answer of a successful status gives no token.
@@ -307,12 +297,8 @@ impl Reader<'_> {
 
     /// The refusal that an answer of another status is. Its body is read for an error code alone, if it can be.
     fn refused(&self) -> Refusal {
-        let tree = (!self.answer.truncated && self.answer.body.len() <= BODY_LIMIT)
-            .then(|| self.tree().ok())
-            .flatten();
-        let code = tree
-            .as_ref()
-            .and_then(|tree| error_code(tree, &self.provider.answer.error));
+        let tree = (!self.answer.truncated && self.answer.body.len() <= BODY_LIMIT).then(|| self.tree().ok()).flatten();
+        let code = tree.as_ref().and_then(|tree| error_code(tree, &self.provider.answer.error));
         refusal::of_failure(self.provider, self.answer, self.asked, code.as_ref())
     }
 
@@ -376,9 +362,7 @@ fn error_code(tree: &Value<'_>, path: &FieldPath) -> Option<Secret> {
         Value::Object(_) => ["code", "type", "status"].iter().find_map(|key| value.field(key))?,
         _ => value,
     };
-    value
-        .scalar()
-        .filter(|code| !matches!(code.expose().trim_ascii(), b"" | b"0"))
+    value.scalar().filter(|code| !matches!(code.expose().trim_ascii(), b"" | b"0"))
 }
 
 fn holds(value: &Value<'_>, expected: &Expected) -> bool {

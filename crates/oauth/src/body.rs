@@ -68,9 +68,7 @@ pub(crate) fn read_form(body: &[u8]) -> Result<Value<'_>, Unreadable> {
     let text = core::str::from_utf8(body).map_err(|_| Unreadable::Malformed)?.trim();
     let mut fields = BTreeMap::new();
     for (key, raw) in text.split('&').filter_map(|field| field.split_once('=')) {
-        let key = Text::Form(key)
-            .decode()
-            .and_then(|key| key.expose_str().map(str::to_owned));
+        let key = Text::Form(key).decode().and_then(|key| key.expose_str().map(str::to_owned));
         let key = key.ok_or(Unreadable::Malformed)?;
         if fields.insert(key, Value::Text(Text::Form(raw))).is_some() {
             return Err(Unreadable::DuplicateKey);
@@ -146,11 +144,7 @@ fn value(raw: &str, depth: usize) -> Result<Value<'_>, Unreadable> {
         }
         [b'[', ..] => {
             let items = entries(raw)?;
-            items
-                .into_iter()
-                .map(|(_, raw)| value(raw.get(), depth - 1))
-                .collect::<Result<_, _>>()
-                .map(Value::List)
+            items.into_iter().map(|(_, raw)| value(raw.get(), depth - 1)).collect::<Result<_, _>>().map(Value::List)
         }
         [b'"', .., b'"'] => Ok(Value::Text(Text::Json(&raw[1..raw.len() - 1]))),
         b"null" => Ok(Value::Null),
@@ -163,9 +157,7 @@ fn value(raw: &str, depth: usize) -> Result<Value<'_>, Unreadable> {
 /// The entries of one object or list, each still unread. A list's have no keys.
 fn entries(raw: &str) -> Result<Vec<(String, &RawValue)>, Unreadable> {
     // `deserialize_any` would read a bare string into a buffer of serde_json's; here it only ever meets `{` or `[`.
-    serde_json::Deserializer::from_str(raw)
-        .deserialize_any(Entries)
-        .map_err(|_| Unreadable::Malformed)
+    serde_json::Deserializer::from_str(raw).deserialize_any(Entries).map_err(|_| Unreadable::Malformed)
 }
 
 struct Entries;
@@ -231,10 +223,7 @@ fn unescape(raw: &str) -> Option<Secret> {
 fn hex_unit(text: &str) -> Option<u16> {
     let digits = text.get(..4)?;
     // `from_str_radix` alone would take a sign.
-    digits
-        .bytes()
-        .all(|byte| byte.is_ascii_hexdigit())
-        .then(|| u16::from_str_radix(digits, 16).ok())?
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 /// Decodes one field of a form. A `%` that begins no escape stands for itself.
@@ -283,10 +272,7 @@ mod tests {
             (r#"{"t":"a\/b\\c\"d"}"#, Some("a/b\\c\"d")),
             (r#"{"t":"\b\f\n\r\t"}"#, Some("\u{8}\u{c}\n\r\t")),
             (r#"{"t":"\u0041\u00e9\ud83d\ude00"}"#, Some("A\u{e9}\u{1f600}")),
-            (
-                "\u{feff}{\"t\":\"after a byte order mark\"}",
-                Some("after a byte order mark"),
-            ),
+            ("\u{feff}{\"t\":\"after a byte order mark\"}", Some("after a byte order mark")),
             (r#"{"t":"\ud83d"}"#, None),
             (r#"{"t":"\ude00\ud83d"}"#, None),
             (r#"{"t":"\ud83d\u0041"}"#, None),
@@ -299,31 +285,16 @@ mod tests {
     fn depth_is_counted_in_objects_and_lists_together() {
         let nested = |levels: usize| format!("{}1{}", "{\"a\":[".repeat(levels / 2), "]}".repeat(levels / 2));
         assert!(read_json(nested(DEPTH_LIMIT).as_bytes()).is_ok());
-        assert_eq!(
-            read_json(nested(DEPTH_LIMIT + 2).as_bytes()).err(),
-            Some(Unreadable::TooDeep)
-        );
-        assert_eq!(
-            read_json("[".repeat(100_000).as_bytes()).err(),
-            Some(Unreadable::Malformed)
-        );
+        assert_eq!(read_json(nested(DEPTH_LIMIT + 2).as_bytes()).err(), Some(Unreadable::TooDeep));
+        assert_eq!(read_json("[".repeat(100_000).as_bytes()).err(), Some(Unreadable::Malformed));
         let balanced = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(read_json(balanced.as_bytes()).err(), Some(Unreadable::TooDeep));
     }
 
     #[test]
     fn a_key_twice_is_refused_at_any_level_and_in_any_spelling() {
-        for body in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":{"b":1,"b":2}}"#,
-            r#"[{"a":1,"a":2}]"#,
-            r#"{"a":1,"\u0061":2}"#,
-        ] {
-            assert_eq!(
-                read_json(body.as_bytes()).err(),
-                Some(Unreadable::DuplicateKey),
-                "{body}"
-            );
+        for body in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"[{"a":1,"a":2}]"#, r#"{"a":1,"\u0061":2}"#] {
+            assert_eq!(read_json(body.as_bytes()).err(), Some(Unreadable::DuplicateKey), "{body}");
         }
         assert_eq!(read_form(b"a=1&b=2&a=3").err(), Some(Unreadable::DuplicateKey));
         assert!(read_json(br#"{"a":{"b":1},"b":2}"#).is_ok());
@@ -332,22 +303,9 @@ mod tests {
     #[test]
     fn what_is_no_object_is_told_apart_from_what_is_no_json() {
         for body in ["1", "\"t\"", "null", "[]", " true "] {
-            assert_eq!(
-                read_json(body.as_bytes()).err(),
-                Some(Unreadable::NotAnObject),
-                "{body}"
-            );
+            assert_eq!(read_json(body.as_bytes()).err(), Some(Unreadable::NotAnObject), "{body}");
         }
-        for body in [
-            "",
-            "{",
-            "{}x",
-            "{'a':1}",
-            "{\"a\":01}",
-            "{\"a\":\"\n\"}",
-            "<html>",
-            "NaN",
-        ] {
+        for body in ["", "{", "{}x", "{'a':1}", "{\"a\":01}", "{\"a\":\"\n\"}", "<html>", "NaN"] {
             assert_eq!(read_json(body.as_bytes()).err(), Some(Unreadable::Malformed), "{body}");
         }
         assert_eq!(read_json(b"{\"a\":\"\xff\"}").err(), Some(Unreadable::Malformed));
@@ -358,9 +316,7 @@ mod tests {
         let tree = read_json(br#"{"a":{"b":[{"c":"deep"}]},"x.y":"dotted","n":null}"#).expect("valid");
         let at = |path: &str| {
             let path = FieldPath::new(path).expect("a path");
-            tree.at(&path)
-                .and_then(Value::scalar)
-                .and_then(|text| text.expose_str().map(str::to_owned))
+            tree.at(&path).and_then(Value::scalar).and_then(|text| text.expose_str().map(str::to_owned))
         };
         assert_eq!(at("a.b.0.c").as_deref(), Some("deep"));
         assert_eq!(at("/a/b/0/c").as_deref(), Some("deep"));
@@ -373,11 +329,7 @@ mod tests {
     #[test]
     fn forms_are_decoded() {
         let tree = read_form(b"t=a%2Bb+c%zz%4&u=&flag").expect("valid");
-        let text = |key| {
-            tree.field(key)
-                .and_then(Value::scalar)
-                .and_then(|text| text.expose_str().map(str::to_owned))
-        };
+        let text = |key| tree.field(key).and_then(Value::scalar).and_then(|text| text.expose_str().map(str::to_owned));
         assert_eq!(text("t").as_deref(), Some("a+b c%zz%4"));
         assert_eq!(text("u").as_deref(), Some(""));
         assert_eq!(text("flag"), None);

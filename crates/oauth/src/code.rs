@@ -52,10 +52,7 @@ pub(crate) fn code_meaning(code: &str, status: u16, provider: &Provider, grant: 
         ),
         "invalid_request" => permanent(
             "it finds a parameter of the request missing or wrong",
-            &format!(
-                "Compare `extra` and `scope` with the provider's documentation{}",
-                documentation_hint(provider)
-            ),
+            &format!("Compare `extra` and `scope` with the provider's documentation{}", documentation_hint(provider)),
         ),
         "invalid_target" => permanent(
             "it does not know the audience or resource that was asked for",
@@ -77,33 +74,20 @@ pub(crate) fn status_meaning(status: u16, provider: &Provider) -> Meaning {
         ),
         400 => permanent(
             "it finds something wrong with the request, and does not say what in a way that may be shown",
-            &format!(
-                "Compare the token's settings with the provider's documentation{}",
-                documentation_hint(provider)
-            ),
+            &format!("Compare the token's settings with the provider's documentation{}", documentation_hint(provider)),
         ),
         401 => client(provider),
         403 => permanent(
             "it forbids the request",
             "Check what the client is allowed there; an address that it does not trust is refused like this too",
         ),
-        404 | 410 => permanent(
-            "there is nothing at `token_url`",
-            "Check `token_url`, and the tenant or account in it",
-        ),
+        404 | 410 => permanent("there is nothing at `token_url`", "Check `token_url`, and the tenant or account in it"),
         405 => permanent("what is at `token_url` takes no POST", "Check `token_url`"),
-        406 | 415 => permanent(
-            "it speaks another format there",
-            "Check `token_url`, and `headers` of the provider",
-        ),
-        407 => permanent(
-            "a proxy in between wants to know who asks",
-            "Give this machine a way to the provider without it",
-        ),
-        413 | 414 | 431 => permanent(
-            "the request is too long for it",
-            "Ask for fewer scopes, or shorten `extra`",
-        ),
+        406 | 415 => permanent("it speaks another format there", "Check `token_url`, and `headers` of the provider"),
+        407 => {
+            permanent("a proxy in between wants to know who asks", "Give this machine a way to the provider without it")
+        }
+        413 | 414 | 431 => permanent("the request is too long for it", "Ask for fewer scopes, or shorten `extra`"),
         408 | 425 => Meaning {
             class: ErrorClass::Transient,
             what: "it did not take the request in time".to_owned(),
@@ -118,10 +102,7 @@ pub(crate) fn status_meaning(status: u16, provider: &Provider) -> Meaning {
         500..=599 => class_words(ErrorClass::Transient, provider),
         402 | 411..=499 => permanent(
             "it refuses the request",
-            &format!(
-                "Look the status up in the provider's documentation{}",
-                documentation_hint(provider)
-            ),
+            &format!("Look the status up in the provider's documentation{}", documentation_hint(provider)),
         ),
         _ => class_words(ErrorClass::Unknown, provider),
     }
@@ -138,16 +119,11 @@ pub(crate) fn class_words(class: ErrorClass, provider: &Provider) -> Meaning {
             "A person has to give the consent again",
         ),
         ErrorClass::Permanent => ("it refuses the request as it is", "Correct the token's settings"),
-        ErrorClass::Unknown => (
-            "nothing is known about such an answer",
-            "It is tried again; if it stays so, ask the provider",
-        ),
+        ErrorClass::Unknown => {
+            ("nothing is known about such an answer", "It is tried again; if it stays so, ask the provider")
+        }
     };
-    Meaning {
-        class,
-        what: what.to_owned(),
-        next: next.to_owned(),
-    }
+    Meaning { class, what: what.to_owned(), next: next.to_owned() }
 }
 
 fn client(provider: &Provider) -> Meaning {
@@ -166,11 +142,7 @@ fn client(provider: &Provider) -> Meaning {
 }
 
 fn permanent(what: &str, next: &str) -> Meaning {
-    Meaning {
-        class: ErrorClass::Permanent,
-        what: what.to_owned(),
-        next: next.to_owned(),
-    }
+    Meaning { class: ErrorClass::Permanent, what: what.to_owned(), next: next.to_owned() }
 }
 
 /// Codes that are shown as they are. Some of these have a meaning in [`code_meaning`], the others just tell a person
@@ -220,8 +192,7 @@ fn looks_like_a_code(code: &str) -> bool {
         return false;
     }
     let in_case = |is_case: fn(&u8) -> bool| {
-        code.split('_')
-            .all(|word| WORD.contains(&word.len()) && word.bytes().all(|byte| is_case(&byte)))
+        code.split('_').all(|word| WORD.contains(&word.len()) && word.bytes().all(|byte| is_case(&byte)))
     };
     let capitalised = || {
         let starts = code.bytes().filter(u8::is_ascii_uppercase).count();
@@ -240,14 +211,9 @@ mod tests {
 
     #[test]
     fn codes_are_shown_and_what_may_be_a_secret_is_not() {
-        for code in [
-            "bad_client_secret",
-            "ratelimited",
-            "INVALID_GRANT",
-            "InvalidClientId",
-            "602",
-            "org_login_required",
-        ] {
+        for code in
+            ["bad_client_secret", "ratelimited", "INVALID_GRANT", "InvalidClientId", "602", "org_login_required"]
+        {
             assert!(looks_like_a_code(code), "{code}");
         }
         for secret in [

@@ -42,10 +42,7 @@ pub(crate) fn retry_after(text: &str, now_seconds: i64) -> Option<Duration> {
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = if is_digits(whole) && is_digits(fraction) {
         let part_of_second = fraction.bytes().any(|byte| byte != b'0');
-        whole
-            .parse::<u64>()
-            .unwrap_or(u64::MAX)
-            .saturating_add(u64::from(part_of_second))
+        whole.parse::<u64>().unwrap_or(u64::MAX).saturating_add(u64::from(part_of_second))
     } else {
         u64::try_from(http_date(text)?.saturating_sub(now_seconds)).unwrap_or(0)
     };
@@ -58,22 +55,10 @@ mod tests {
 
     #[test]
     fn all_three_forms_of_an_http_date_are_read() {
-        for text in [
-            "Sun, 06 Nov 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-        ] {
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(http_date(text), Some(784_111_777), "{text}");
         }
-        for text in [
-            "",
-            "soon",
-            "784111777",
-            "Sun, 99 Nov 1994 08:49:37 GMT",
-            ",",
-            " ",
-            "é,é",
-        ] {
+        for text in ["", "soon", "784111777", "Sun, 99 Nov 1994 08:49:37 GMT", ",", " ", "é,é"] {
             assert_eq!(http_date(text), None, "{text}");
         }
     }

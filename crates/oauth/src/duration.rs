@@ -57,14 +57,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (written, seconds) in [
-            ("90s", 90),
-            ("10m", 600),
-            ("2h 30m", 9_000),
-            ("7d", 604_800),
-            ("1w", 604_800),
-            ("604800", 604_800),
-        ] {
+        for (written, seconds) in
+            [("90s", 90), ("10m", 600), ("2h 30m", 9_000), ("7d", 604_800), ("1w", 604_800), ("604800", 604_800)]
+        {
             assert_eq!(parse(written), Ok(Duration::from_secs(seconds)), "{written}");
         }
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));

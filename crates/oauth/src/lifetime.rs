@@ -32,10 +32,7 @@ pub(crate) fn lifetime(
                 return Ok((Lifetime::Never, LifetimeSource::Answer));
             }
             Said::ZeroOrLess => return Err(Dead(LifetimeSource::Answer)),
-            Said::Length {
-                millis,
-                instead_of_length,
-            } => {
+            Said::Length { millis, instead_of_length } => {
                 if instead_of_length {
                     notes.push(Note::LifetimeIsInstant);
                 }
@@ -47,9 +44,7 @@ pub(crate) fn lifetime(
         return known(exp * 1000.0 - received, LifetimeSource::Jwt, notes);
     }
     let told = |length: Option<Duration>, source| {
-        length
-            .filter(|length| !length.is_zero())
-            .map(|length| (Lifetime::Known(length.min(LONGEST_LIFETIME)), source))
+        length.filter(|length| !length.is_zero()).map(|length| (Lifetime::Known(length.min(LONGEST_LIFETIME)), source))
     };
     let documented = || match rules.documented? {
         DocumentedLifetime::Never => Some((Lifetime::Never, LifetimeSource::Documented)),
@@ -87,15 +82,8 @@ fn said(value: &Value<'_>, unit: LifetimeUnit, received: f64) -> Said {
     let Some(number) = number(value) else {
         // A date is a date in whatever field it stands.
         let text = value.scalar();
-        return match text
-            .as_ref()
-            .and_then(Secret::expose_str)
-            .and_then(date::instant_millis)
-        {
-            Some(instant) => Said::Length {
-                millis: instant as f64 - received,
-                instead_of_length: is_length(unit),
-            },
+        return match text.as_ref().and_then(Secret::expose_str).and_then(date::instant_millis) {
+            Some(instant) => Said::Length { millis: instant as f64 - received, instead_of_length: is_length(unit) },
             None => Said::Nothing,
         };
     };
@@ -106,14 +94,8 @@ fn said(value: &Value<'_>, unit: LifetimeUnit, received: f64) -> Said {
         // No token is issued for decades whose number happens to be an instant of the coming ten years: this is the
         // instant. Read as a length, such a token would be renewed years after its death.
         let coming = received..received + LONGEST_LIFETIME.as_millis() as f64;
-        if let Some(instant) = [number * 1000.0, number]
-            .into_iter()
-            .find(|instant| coming.contains(instant))
-        {
-            return Said::Length {
-                millis: instant - received,
-                instead_of_length: is_length(unit),
-            };
+        if let Some(instant) = [number * 1000.0, number].into_iter().find(|instant| coming.contains(instant)) {
+            return Said::Length { millis: instant - received, instead_of_length: is_length(unit) };
         }
     }
     let millis = match unit {
@@ -124,17 +106,11 @@ fn said(value: &Value<'_>, unit: LifetimeUnit, received: f64) -> Said {
         LifetimeUnit::UnixMilliseconds => number - received,
         LifetimeUnit::Date => return Said::Nothing,
     };
-    Said::Length {
-        millis,
-        instead_of_length: false,
-    }
+    Said::Length { millis, instead_of_length: false }
 }
 
 fn is_length(unit: LifetimeUnit) -> bool {
-    matches!(
-        unit,
-        LifetimeUnit::Seconds | LifetimeUnit::Milliseconds | LifetimeUnit::Minutes
-    )
+    matches!(unit, LifetimeUnit::Seconds | LifetimeUnit::Milliseconds | LifetimeUnit::Minutes)
 }
 
 /// A JSON number, or a string that holds a plain decimal one. Never NaN; a number too large for a float is infinite.
@@ -144,9 +120,7 @@ fn number(value: &Value<'_>) -> Option<f64> {
         Value::Text(text) => {
             let decoded = text.decode()?;
             let written = decoded.expose_str()?.trim();
-            let plain = written
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
+            let plain = written.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
             written.parse().ok().filter(|_| plain)
         }
         _ => None,

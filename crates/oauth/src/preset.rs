@@ -6,10 +6,8 @@ use crate::provider::Provider;
 use crate::table::{ProviderError, ProviderTable};
 
 /// The presets' files, by name.
-const FILES: [(&str, &str); 2] = [
-    ("discord", include_str!("../providers/discord.toml")),
-    ("generic", include_str!("../providers/generic.toml")),
-];
+const FILES: [(&str, &str); 2] =
+    [("discord", include_str!("../providers/discord.toml")), ("generic", include_str!("../providers/generic.toml"))];
 
 /// All presets, by name.
 pub fn presets() -> impl Iterator<Item = (&'static str, ProviderTable)> {
@@ -23,10 +21,7 @@ pub fn preset_names() -> impl Iterator<Item = &'static str> {
 
 /// The preset of this name.
 pub fn preset(name: &str) -> Option<ProviderTable> {
-    FILES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(known, text)| parse(known, text))
+    FILES.iter().find(|(known, _)| *known == name).map(|(known, text)| parse(known, text))
 }
 
 /// The provider that `name` means, where `own` are the operator's `[provider.…]` tables.
@@ -61,11 +56,7 @@ pub fn resolve(name: &str, own: &BTreeMap<String, ProviderTable>) -> Result<Prov
 /// The name leads nowhere: nobody has it, or its tables extend each other in a circle.
 fn unknown(name: &str, extended_by: Option<&String>, own: &BTreeMap<String, ProviderTable>) -> ProviderError {
     let known = || {
-        let names: BTreeSet<&str> = FILES
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(own.keys().map(String::as_str))
-            .collect();
+        let names: BTreeSet<&str> = FILES.iter().map(|(name, _)| *name).chain(own.keys().map(String::as_str)).collect();
         names.into_iter().collect::<Vec<_>>().join(", ")
     };
     match extended_by {

@@ -303,9 +303,7 @@ impl Endpoint {
         let url =
             Url::parse(text).map_err(|problem| format!("this is no URL ({problem}): write `https://host/path`"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "a user or password stands in this URL: take it out, and put secrets into the vault".to_owned(),
-            );
+            return Err("a user or password stands in this URL: take it out, and put secrets into the vault".to_owned());
         }
         if url.fragment().is_some() {
             return Err("a token URL has no `#` part: take it out".to_owned());
@@ -345,27 +343,16 @@ impl FieldPath {
     /// Reads a path. The error says what to write instead.
     pub fn new(written: &str) -> Result<Self, String> {
         let steps: Vec<String> = match written.strip_prefix('/') {
-            Some(pointer) => pointer
-                .split('/')
-                .map(|step| step.replace("~1", "/").replace("~0", "~"))
-                .collect(),
+            Some(pointer) => pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect(),
             None => written.split('.').map(str::to_owned).collect(),
         };
         if steps.iter().any(String::is_empty) {
-            return Err(format!(
-                "`{written}` is no path to a field: write it like `access_token` or `data.token`"
-            ));
+            return Err(format!("`{written}` is no path to a field: write it like `access_token` or `data.token`"));
         }
         if steps.len() > PATH_STEPS {
-            return Err(format!(
-                "this path has {} steps, and at most {PATH_STEPS} are followed",
-                steps.len()
-            ));
+            return Err(format!("this path has {} steps, and at most {PATH_STEPS} are followed", steps.len()));
         }
-        Ok(Self {
-            written: written.to_owned(),
-            steps,
-        })
+        Ok(Self { written: written.to_owned(), steps })
     }
 
     /// The keys from the outside in.
@@ -375,10 +362,7 @@ impl FieldPath {
 
     /// A path of one key, known to be fine.
     fn of(key: &str) -> Self {
-        Self {
-            written: key.to_owned(),
-            steps: vec![key.to_owned()],
-        }
+        Self { written: key.to_owned(), steps: vec![key.to_owned()] }
     }
 }
 
@@ -408,14 +392,10 @@ macro_rules! as_text {
 
 as_text!(Endpoint, Endpoint::new, |endpoint: &Endpoint| endpoint.0.to_string());
 as_text!(FieldPath, FieldPath::new, ToString::to_string);
-as_text!(
-    DocumentedLifetime,
-    read_documented,
-    |lifetime: &DocumentedLifetime| match lifetime {
-        DocumentedLifetime::Never => "never".to_owned(),
-        DocumentedLifetime::For(length) => duration::text(*length),
-    }
-);
+as_text!(DocumentedLifetime, read_documented, |lifetime: &DocumentedLifetime| match lifetime {
+    DocumentedLifetime::Never => "never".to_owned(),
+    DocumentedLifetime::For(length) => duration::text(*length),
+});
 
 fn read_documented(text: &str) -> Result<DocumentedLifetime, String> {
     match text {

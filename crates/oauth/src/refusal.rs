@@ -127,11 +127,9 @@ pub(crate) fn of_success(provider: &Provider, answer: &HttpAnswer, asked: &Asked
             "the token has control characters or broken escapes in it, and no request could carry it".to_owned(),
             "It is tried again; if it stays so, ask the provider".to_owned(),
         ),
-        NoToken::Dead(source) => (
-            ErrorClass::Transient,
-            dead_words(*source, provider),
-            dead_hint(*source, answer, asked),
-        ),
+        NoToken::Dead(source) => {
+            (ErrorClass::Transient, dead_words(*source, provider), dead_hint(*source, answer, asked))
+        }
     };
     refusal(provider, answer, asked, None, &Meaning { class, what, next })
 }
@@ -166,17 +164,8 @@ fn refusal(provider: &Provider, answer: &HttpAnswer, asked: &Asked, code: Option
     };
     let shown = error.as_deref().map(|code| format!(", {code}")).unwrap_or_default();
     let Meaning { what, next, .. } = meaning;
-    let words = format!(
-        "{} answered HTTP {}{shown}: {what}. {next}.",
-        provider.title, answer.status
-    );
-    Refusal {
-        class,
-        status: answer.status,
-        error,
-        words,
-        request_id: request_id(answer),
-    }
+    let words = format!("{} answered HTTP {}{shown}: {what}. {next}.", provider.title, answer.status);
+    Refusal { class, status: answer.status, error, words, request_id: request_id(answer) }
 }
 
 /// The request's number, of characters that identifiers have.
@@ -195,22 +184,19 @@ fn unreadable_words(problem: Unreadable, answer: &HttpAnswer) -> (String, String
             "the answer is a web page or XML, not JSON",
             "Check `token_url`; a login page, a proxy or a firewall in between answers like this too",
         ),
-        Unreadable::Malformed if media_type == FORM => (
-            "the answer is form-encoded, not JSON",
-            "Write `answer.format = \"form\"` into the provider",
-        ),
-        Unreadable::Malformed => (
-            "the answer is not readable JSON",
-            "It is tried again; if it stays so, check `token_url`",
-        ),
+        Unreadable::Malformed if media_type == FORM => {
+            ("the answer is form-encoded, not JSON", "Write `answer.format = \"form\"` into the provider")
+        }
+        Unreadable::Malformed => {
+            ("the answer is not readable JSON", "It is tried again; if it stays so, check `token_url`")
+        }
         Unreadable::TooDeep => {
             let what = format!("the answer is nested more than {DEPTH_LIMIT} levels deep");
             return (what, "Check `token_url`: no token answer needs that".to_owned());
         }
-        Unreadable::DuplicateKey => (
-            "a key comes twice in the answer, and which one counts is anybody's guess",
-            "Ask the provider",
-        ),
+        Unreadable::DuplicateKey => {
+            ("a key comes twice in the answer, and which one counts is anybody's guess", "Ask the provider")
+        }
         Unreadable::NotAnObject => ("the answer is JSON, but not an object", "Check `token_url`"),
     };
     (what.to_owned(), next.to_owned())
@@ -219,10 +205,7 @@ fn unreadable_words(problem: Unreadable, answer: &HttpAnswer) -> (String, String
 fn dead_words(source: LifetimeSource, provider: &Provider) -> String {
     match source {
         LifetimeSource::Jwt => "the token in the answer has ended already, by its own `exp`".to_owned(),
-        _ => format!(
-            "the provider says by `{}` that the token is already dead",
-            provider.lifetime.field
-        ),
+        _ => format!("the provider says by `{}` that the token is already dead", provider.lifetime.field),
     }
 }
 
@@ -230,9 +213,7 @@ fn dead_words(source: LifetimeSource, provider: &Provider) -> String {
 const SKEW_WORTH_A_WORD: u64 = 30;
 
 fn dead_hint(source: LifetimeSource, answer: &HttpAnswer, asked: &Asked) -> String {
-    let skew = answer
-        .server_time()
-        .map_or(0, |theirs| theirs.abs_diff(asked.received_unix_seconds));
+    let skew = answer.server_time().map_or(0, |theirs| theirs.abs_diff(asked.received_unix_seconds));
     match source {
         _ if skew > SKEW_WORTH_A_WORD => {
             format!("Check this machine's clock first: it is {skew} s off the provider's. It is tried again")
@@ -246,10 +227,5 @@ fn dead_hint(source: LifetimeSource, answer: &HttpAnswer, asked: &Asked) -> Stri
 
 /// ` in URL`, where the provider's document is known.
 pub(crate) fn documentation_hint(provider: &Provider) -> String {
-    provider
-        .documentation
-        .url
-        .as_deref()
-        .map(|url| format!(" in {url}"))
-        .unwrap_or_default()
+    provider.documentation.url.as_deref().map(|url| format!(" in {url}")).unwrap_or_default()
 }

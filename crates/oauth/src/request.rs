@@ -118,15 +118,11 @@ impl fmt::Display for RequestError {
                  store it again without"
             ),
             Self::ScopeMissing { provider } => {
-                write!(
-                    f,
-                    "provider `{provider}` gives no token without a scope: add `scope = [\"…\"]` to the token"
-                )
+                write!(f, "provider `{provider}` gives no token without a scope: add `scope = [\"…\"]` to the token")
             }
-            Self::ScopeInvalid { position } => write!(
-                f,
-                "scope number {position} is empty or has a control character: correct `scope` in the token"
-            ),
+            Self::ScopeInvalid { position } => {
+                write!(f, "scope number {position} is empty or has a control character: correct `scope` in the token")
+            }
             Self::ReservedParameter(name) => write!(
                 f,
                 "the extra parameter `{name}` is one that Vestal sends by itself: take it out of `extra` or `parameters`"
@@ -189,22 +185,14 @@ pub fn client_credentials(
         plain("content-type", "application/x-www-form-urlencoded"),
     ];
     if provider.client_auth == ClientAuth::Basic {
-        headers.push((
-            "authorization".to_owned(),
-            HeaderValue::Secret(basic(client_id, client_secret)),
-        ));
+        headers.push(("authorization".to_owned(), HeaderValue::Secret(basic(client_id, client_secret))));
     }
     for (name, value) in &provider.headers {
         let name = name.to_ascii_lowercase();
         headers.retain(|(existing, _)| *existing != name);
         headers.push((name, HeaderValue::Plain(value.clone())));
     }
-    Ok(HttpRequest {
-        method: Method::Post,
-        url: provider.token_url.url().clone(),
-        headers,
-        body: form.body.finish(),
-    })
+    Ok(HttpRequest { method: Method::Post, url: provider.token_url.url().clone(), headers, body: form.body.finish() })
 }
 
 /// HTTP Basic with id and secret form-encoded first (RFC 6749 section 2.3.1, RFC 7617). Encoding before joining is also
@@ -220,9 +208,7 @@ fn basic(client_id: &str, client_secret: &Secret) -> Secret {
     let encoded = base64::encoded_len(joined.len(), true).expect("a credential is far shorter than the address space");
     let mut header = vec![0; SCHEME.len() + encoded];
     header[..SCHEME.len()].copy_from_slice(SCHEME);
-    BASE64
-        .encode_slice(joined.expose(), &mut header[SCHEME.len()..])
-        .expect("the room was computed for it");
+    BASE64.encode_slice(joined.expose(), &mut header[SCHEME.len()..]).expect("the room was computed for it");
     Secret::new(header)
 }
 
@@ -239,14 +225,9 @@ fn check_credential(part: Part, bytes: &[u8]) -> Result<(), RequestError> {
 
 fn joined_scope(provider: &Provider, scope: &[String]) -> Result<String, RequestError> {
     if scope.is_empty() && provider.scope_required {
-        return Err(RequestError::ScopeMissing {
-            provider: provider.name.clone(),
-        });
+        return Err(RequestError::ScopeMissing { provider: provider.name.clone() });
     }
-    match scope
-        .iter()
-        .position(|one| one.trim().is_empty() || one.chars().any(char::is_control))
-    {
+    match scope.iter().position(|one| one.trim().is_empty() || one.chars().any(char::is_control)) {
         Some(index) => Err(RequestError::ScopeInvalid { position: index + 1 }),
         None => Ok(scope.join(&provider.scope_separator)),
     }
@@ -260,10 +241,7 @@ struct Form {
 
 impl Form {
     fn with_room_for(bytes: usize) -> Self {
-        Self {
-            body: SecretBuilder::with_capacity(3 * bytes + 256),
-            empty: true,
-        }
+        Self { body: SecretBuilder::with_capacity(3 * bytes + 256), empty: true }
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {

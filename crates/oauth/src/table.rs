@@ -67,10 +67,7 @@ pub struct ProviderTable {
 /// See [`Documentation`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of `Documentation`, and are described there"
-)]
+#[expect(missing_docs, reason = "the fields are those of `Documentation`, and are described there")]
 pub struct DocumentationTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -83,10 +80,7 @@ pub struct DocumentationTable {
 /// See [`AnswerRules`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of `AnswerRules`, and are described there"
-)]
+#[expect(missing_docs, reason = "the fields are those of `AnswerRules`, and are described there")]
 pub struct AnswerTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<AnswerFormat>,
@@ -103,10 +97,7 @@ pub struct AnswerTable {
 /// See [`LifetimeRules`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of `LifetimeRules`, and are described there"
-)]
+#[expect(missing_docs, reason = "the fields are those of `LifetimeRules`, and are described there")]
 pub struct LifetimeTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<FieldPath>,
@@ -123,10 +114,7 @@ pub struct LifetimeTable {
 /// See [`RenewalHints`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of `RenewalHints`, and are described there"
-)]
+#[expect(missing_docs, reason = "the fields are those of `RenewalHints`, and are described there")]
 pub struct RenewalTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kills_previous: Option<bool>,
@@ -151,11 +139,7 @@ pub struct ProviderError {
 
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            provider,
-            field,
-            problem,
-        } = self;
+        let Self { provider, field, problem } = self;
         match *field {
             "" => write!(f, "provider `{provider}`: {problem}"),
             field => write!(f, "provider `{provider}`, `{field}`: {problem}"),
@@ -195,16 +179,9 @@ impl ProviderTable {
 
     /// The provider that the table describes, with the standard's habits where it says nothing, checked.
     pub fn complete(self, name: &str) -> Result<Provider, ProviderError> {
-        let wrong = |field, problem: String| ProviderError {
-            provider: name.to_owned(),
-            field,
-            problem,
-        };
+        let wrong = |field, problem: String| ProviderError { provider: name.to_owned(), field, problem };
         if !is_provider_name(name) {
-            return Err(wrong(
-                "",
-                "a provider's name is 1 to 64 of `a-z`, `0-9` and `-`: rename it".to_owned(),
-            ));
+            return Err(wrong("", "a provider's name is 1 to 64 of `a-z`, `0-9` and `-`: rename it".to_owned()));
         }
         let Some(token_url) = self.token_url else {
             let problem = "it is missing: write `token_url = \"https://…\"`, from the API's documentation";
@@ -224,16 +201,8 @@ impl ProviderTable {
             grants: self.grants.unwrap_or_else(|| vec![GrantType::ClientCredentials]),
             scope_separator: self.scope_separator.unwrap_or_else(|| " ".to_owned()),
             scope_required: self.scope_required.unwrap_or_default(),
-            parameters: self
-                .parameters
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
-            headers: self
-                .headers
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .collect(),
+            parameters: self.parameters.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+            headers: self.headers.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
             answer: AnswerRules {
                 format: self.answer.format.unwrap_or(answer.format),
                 token: self.answer.token.unwrap_or(answer.token),
@@ -296,34 +265,20 @@ fn keys_over(upper: BTreeMap<String, String>, mut lower: BTreeMap<String, String
 /// Whether the text may name a provider: 1 to 64 of `a-z`, `0-9` and `-`.
 pub fn is_provider_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// Headers that the request or the connection sets itself.
-const RESERVED_HEADERS: [&str; 6] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-];
+const RESERVED_HEADERS: [&str; 6] =
+    ["authorization", "connection", "content-length", "content-type", "host", "transfer-encoding"];
 
 /// The field that breaks a rule, and the sentence that says so.
 fn first_problem(provider: &Provider) -> Option<(&'static str, String)> {
     if provider.title.is_empty() || provider.title.len() > 80 || provider.title.chars().any(char::is_control) {
-        return Some((
-            "title",
-            "a title has 1 to 80 bytes and no control characters".to_owned(),
-        ));
+        return Some(("title", "a title has 1 to 80 bytes and no control characters".to_owned()));
     }
     if provider.grants.is_empty() {
-        return Some((
-            "grants",
-            "name at least one, such as `[\"client_credentials\"]`".to_owned(),
-        ));
+        return Some(("grants", "name at least one, such as `[\"client_credentials\"]`".to_owned()));
     }
     if provider.scope_separator.is_empty() || provider.scope_separator.chars().any(char::is_control) {
         return Some((
@@ -331,15 +286,8 @@ fn first_problem(provider: &Provider) -> Option<(&'static str, String)> {
             "write what stands between two scopes, such as `\" \"` or `\",\"`".to_owned(),
         ));
     }
-    if let Some(name) = provider
-        .parameters
-        .keys()
-        .find(|name| RESERVED_PARAMETERS.contains(&name.as_str()))
-    {
-        return Some((
-            "parameters",
-            format!("`{name}` is sent by the grant itself: take it out"),
-        ));
+    if let Some(name) = provider.parameters.keys().find(|name| RESERVED_PARAMETERS.contains(&name.as_str())) {
+        return Some(("parameters", format!("`{name}` is sent by the grant itself: take it out")));
     }
     for (name, value) in &provider.headers {
         if !is_header_name(name) {
@@ -349,27 +297,15 @@ fn first_problem(provider: &Provider) -> Option<(&'static str, String)> {
             return Some(("headers", format!("`{name}` is set by the request itself: take it out")));
         }
         if !value.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-            return Some((
-                "headers",
-                format!("the value of `{name}` has characters that a header can't carry"),
-            ));
+            return Some(("headers", format!("the value of `{name}` has characters that a header can't carry")));
         }
     }
-    if provider
-        .errors
-        .iter()
-        .any(|rule| rule.status.is_none() && rule.error.is_none())
-    {
+    if provider.errors.iter().any(|rule| rule.status.is_none() && rule.error.is_none()) {
         return Some(("errors", "a rule names a `status`, an `error`, or both".to_owned()));
     }
     // These codes are shown when they come.
     let is_code = |code: &String| (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_graphic());
-    if provider
-        .errors
-        .iter()
-        .filter_map(|rule| rule.error.as_ref())
-        .any(|code| !is_code(code))
-    {
+    if provider.errors.iter().filter_map(|rule| rule.error.as_ref()).any(|code| !is_code(code)) {
         return Some(("errors", "an `error` has 1 to 64 visible ASCII characters".to_owned()));
     }
     match provider.renewal.at {
@@ -384,10 +320,7 @@ fn first_problem(provider: &Provider) -> Option<(&'static str, String)> {
 
 /// A token of RFC 9110 section 5.6.2.
 fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

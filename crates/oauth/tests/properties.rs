@@ -13,31 +13,21 @@ use secret::Secret;
 const FORMATS: [&str; 2] = ["json", "form"];
 
 fn read(format: &str, status: u16, headers: AnswerHeaders, body: &[u8], truncated: bool) -> Result<Grant, Refusal> {
-    let table: ProviderTable = toml::from_str(&format!(
-        "token_url = \"https://a.test/t\"\nanswer.format = \"{format}\""
-    ))
-    .expect("a table");
+    let table: ProviderTable =
+        toml::from_str(&format!("token_url = \"https://a.test/t\"\nanswer.format = \"{format}\"")).expect("a table");
     let asked = Asked {
         grant: GrantType::ClientCredentials,
         seen_last: None,
         operator: Some(Duration::from_secs(60)),
         received_unix_seconds: 1_800_000_000,
     };
-    let answer = HttpAnswer {
-        status,
-        headers,
-        body: Secret::copy_of(body),
-        truncated,
-    };
+    let answer = HttpAnswer { status, headers, body: Secret::copy_of(body), truncated };
     read_answer(&table.complete("acme").expect("a provider"), &answer, &asked)
 }
 
 /// What a grant promises, whatever it was read from.
 fn check(grant: &Grant) {
-    for token in [Some(&grant.access_token), grant.refresh_token.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for token in [Some(&grant.access_token), grant.refresh_token.as_ref()].into_iter().flatten() {
         assert!(!token.is_empty() && token.len() <= LONGEST_TOKEN);
         assert!(!token.expose().iter().any(u8::is_ascii_control));
     }
@@ -48,15 +38,7 @@ fn check(grant: &Grant) {
 
 /// Answers as they come from a careless hand: right keys, any values, in any order, sometimes broken.
 fn nearly_an_answer() -> impl Strategy<Value = String> {
-    let key = prop::sample::select(vec![
-        "access_token",
-        "expires_in",
-        "error",
-        "ok",
-        "refresh_token",
-        "scope",
-        "x",
-    ]);
+    let key = prop::sample::select(vec!["access_token", "expires_in", "error", "ok", "refresh_token", "scope", "x"]);
     let value = prop_oneof![
         prop::sample::select(vec![
             "null",
@@ -76,10 +58,7 @@ fn nearly_an_answer() -> impl Strategy<Value = String> {
         any::<String>().prop_map(|text| serde_json::to_string(&text).expect("a string")),
     ];
     prop::collection::vec((key, value), 0..6).prop_map(|fields| {
-        let fields: Vec<String> = fields
-            .into_iter()
-            .map(|(key, value)| format!("\"{key}\":{value}"))
-            .collect();
+        let fields: Vec<String> = fields.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
         format!("{{{}}}", fields.join(","))
     })
 }

@@ -16,21 +16,14 @@ fn every_preset_is_read_names_its_source_and_survives_the_store() {
     for (name, table) in presets() {
         if name != "generic" {
             assert!(table.documentation.url.is_some(), "{name}");
-            assert!(
-                table.documentation.checked.is_some(),
-                "{name}: a date, or \"unverified\""
-            );
+            assert!(table.documentation.checked.is_some(), "{name}: a date, or \"unverified\"");
         }
         let again: ProviderTable = toml::from_str(&toml::to_string(&table).expect("toml")).expect("a table");
         assert_eq!(again, table, "{name}");
         if table.token_url.is_some() {
             let provider = table.complete(name).expect("a provider");
             let json = serde_json::to_string(&provider).expect("json");
-            assert_eq!(
-                serde_json::from_str::<Provider>(&json).expect("a provider"),
-                provider,
-                "{name}"
-            );
+            assert_eq!(serde_json::from_str::<Provider>(&json).expect("a provider"), provider, "{name}");
         }
     }
 }
@@ -41,30 +34,18 @@ fn discord_is_as_its_documentation_says() {
     assert_eq!(discord.token_url.url().as_str(), "https://discord.com/api/oauth2/token");
     assert_eq!(discord.client_auth, ClientAuth::Form);
     assert!(discord.scope_required);
-    assert_eq!(
-        discord.lifetime.documented,
-        Some(DocumentedLifetime::For(Duration::from_secs(604_800)))
-    );
-    assert_eq!(
-        discord.documentation.unverified,
-        ["lifetime.documented", "scope_required"]
-    );
+    assert_eq!(discord.lifetime.documented, Some(DocumentedLifetime::For(Duration::from_secs(604_800))));
+    assert_eq!(discord.documentation.unverified, ["lifetime.documented", "scope_required"]);
 }
 
 #[test]
 fn one_field_of_a_preset_is_overridden_and_the_others_stay() {
-    let provider = resolve(
-        "discord",
-        &own("[discord]\nclient_auth = \"basic\"\nlifetime.unit = \"minutes\""),
-    )
-    .expect("one");
+    let provider =
+        resolve("discord", &own("[discord]\nclient_auth = \"basic\"\nlifetime.unit = \"minutes\"")).expect("one");
     assert_eq!(provider.client_auth, ClientAuth::Basic);
     assert_eq!(provider.lifetime.unit, LifetimeUnit::Minutes);
     assert_eq!(provider.title, "Discord");
-    assert_eq!(
-        provider.lifetime.documented,
-        Some(DocumentedLifetime::For(Duration::from_secs(604_800)))
-    );
+    assert_eq!(provider.lifetime.documented, Some(DocumentedLifetime::For(Duration::from_secs(604_800))));
 }
 
 #[test]
@@ -91,10 +72,7 @@ fn a_provider_of_ones_own_lies_over_generic_or_over_what_it_extends() {
     assert_eq!(two.answer.format, AnswerFormat::Form);
     let parameters: Vec<(&str, &str)> = two.parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(parameters, [("b", "2"), ("c", "3")]);
-    assert_eq!(
-        two.errors.iter().map(|rule| rule.status).collect::<Vec<_>>(),
-        [None, Some(403)]
-    );
+    assert_eq!(two.errors.iter().map(|rule| rule.status).collect::<Vec<_>>(), [None, Some(403)]);
 }
 
 #[test]
@@ -102,11 +80,7 @@ fn names_that_lead_nowhere_are_explained() {
     let tables = own("[a]\nextends = \"b\"\n[b]\nextends = \"a\"\n[c]\nextends = \"discrod\"\n[d]\ntitle = \"D\"");
     for (name, field, words) in [
         ("a", "extends", "leads back to itself"),
-        (
-            "c",
-            "extends",
-            "nobody has the name `discrod`: write one of a, b, c, d, discord, generic",
-        ),
+        ("c", "extends", "nobody has the name `discrod`: write one of a, b, c, d, discord, generic"),
         ("nobody", "", "`[provider.nobody]`"),
         ("d", "token_url", "it is missing"),
         ("generic", "token_url", "it is missing"),
@@ -126,18 +100,10 @@ fn fields_that_make_no_sense_are_explained() {
         ("scope_separator = \"\"", "scope_separator", "between two scopes"),
         ("parameters = { scope = \"a\" }", "parameters", "`scope`"),
         ("headers = { \"a b\" = \"c\" }", "headers", "no name for a header"),
-        (
-            "headers = { Authorization = \"c\" }",
-            "headers",
-            "set by the request itself",
-        ),
+        ("headers = { Authorization = \"c\" }", "headers", "set by the request itself"),
         ("headers = { a = \"b\\r\\nc: d\" }", "headers", "can't carry"),
         ("errors = [{ class = \"client\" }]", "errors", "a `status`, an `error`"),
-        (
-            "errors = [{ error = \"a b\", class = \"client\" }]",
-            "errors",
-            "visible ASCII",
-        ),
+        ("errors = [{ error = \"a b\", class = \"client\" }]", "errors", "visible ASCII"),
         ("renewal.at = 1.0", "renewal.at", "at most 0.95"),
         ("renewal.at = 0.0", "renewal.at", "at most 0.95"),
         ("renewal.at = nan", "renewal.at", "at most 0.95"),
@@ -160,10 +126,7 @@ fn a_wrong_table_is_refused_where_it_is_written() {
         ("token_url = \"http://a.test/t\"", "never sent over plain http"),
         ("token_url = \"ftp://a.test/t\"", "no scheme for a token URL"),
         ("token_url = \"a.test/t\"", "this is no URL"),
-        (
-            "token_url = \"https://me:hunter2@a.test/t\"",
-            "a user or password stands in this URL",
-        ),
+        ("token_url = \"https://me:hunter2@a.test/t\"", "a user or password stands in this URL"),
         ("token_url = \"https://a.test/t#x\"", "no `#` part"),
         ("lifetime.documented = \"a while\"", "no length of time"),
         ("lifetime.documented = \"0s\"", "makes no sense"),
@@ -175,12 +138,7 @@ fn a_wrong_table_is_refused_where_it_is_written() {
         assert!(!error.message().contains("hunter2"), "{}", error.message());
         assert!(error.span().is_some_and(|span| span.end > 0), "{toml}");
     }
-    for fine in [
-        "http://localhost:1/t",
-        "http://127.0.0.1:1/t",
-        "http://[::1]:1/t",
-        "https://a.test/t?x=1",
-    ] {
+    for fine in ["http://localhost:1/t", "http://127.0.0.1:1/t", "http://[::1]:1/t", "https://a.test/t?x=1"] {
         toml::from_str::<ProviderTable>(&format!("token_url = \"{fine}\"")).expect(fine);
     }
 }

@@ -95,10 +95,7 @@ impl Attempt {
     #[must_use]
     pub fn as_probe(self, probe: bool) -> Self {
         let longest_backoff = if probe { LONGEST_PROBE_BACKOFF } else { LONGEST_BACKOFF };
-        Self {
-            longest_backoff,
-            ..self
-        }
+        Self { longest_backoff, ..self }
     }
 
     /// Takes one input and says what to do next.
@@ -111,10 +108,7 @@ impl Attempt {
             (Stage::Ready, Input::Begin) => {
                 self.started = Some(now);
                 let lease = self.deadline().saturating_mul(2);
-                let claim = Action::Claim {
-                    parent_generation: self.standing.generation,
-                    lease,
-                };
+                let claim = Action::Claim { parent_generation: self.standing.generation, lease };
                 (Stage::Claiming, vec![claim])
             }
             (Stage::Claiming, Input::Claimed { fence, attempt }) => {
@@ -125,22 +119,15 @@ impl Attempt {
             (Stage::Claiming, Input::ClaimLost) => (Stage::Done, unused(End::ClaimLost)),
             (Stage::Claiming, Input::StoreFailed) => (Stage::Done, unused(End::NotClaimed)),
             (Stage::Opening, Input::Credential(credential)) => match credential {
-                Credential::Ready => (
-                    Stage::Exchanging { sent: now },
-                    vec![Action::Exchange {
-                        deadline: self.deadline(),
-                    }],
-                ),
-                Credential::Missing => self.decide(
-                    now,
-                    What::Failure(without_call(FailureClass::Credential)),
-                    Verdict::Unused,
-                ),
-                Credential::Unreadable => self.decide(
-                    now,
-                    What::Failure(without_call(FailureClass::Transient)),
-                    Verdict::Unused,
-                ),
+                Credential::Ready => {
+                    (Stage::Exchanging { sent: now }, vec![Action::Exchange { deadline: self.deadline() }])
+                }
+                Credential::Missing => {
+                    self.decide(now, What::Failure(without_call(FailureClass::Credential)), Verdict::Unused)
+                }
+                Credential::Unreadable => {
+                    self.decide(now, What::Failure(without_call(FailureClass::Transient)), Verdict::Unused)
+                }
             },
             (Stage::Exchanging { sent }, Input::Exchanged(outcome)) => {
                 let what = match outcome {
@@ -168,10 +155,7 @@ impl Attempt {
             }
             (Stage::Waiting(decided), Input::Elapsed) => self.write(now, decided),
             (stage, input) => {
-                let error = OutOfTurn {
-                    stage: stage.name(),
-                    input: input.name(),
-                };
+                let error = OutOfTurn { stage: stage.name(), input: input.name() };
                 self.stage = stage;
                 return Err(error);
             }
@@ -198,12 +182,7 @@ impl Attempt {
 
     /// The outcome is known: the permit goes back, and what follows from it is written.
     fn decide(&mut self, now: Moment, what: What, verdict: Verdict) -> (Stage, Vec<Action>) {
-        let decided = Decided {
-            what,
-            ended: now,
-            refusals: 0,
-            report: superseded(),
-        };
+        let decided = Decided { what, ended: now, refusals: 0, report: superseded() };
         let (stage, mut actions) = self.write(now, decided);
         actions.insert(0, Action::Return(verdict));
         (stage, actions)
@@ -214,22 +193,14 @@ impl Attempt {
     fn write(&mut self, now: Moment, mut decided: Decided) -> (Stage, Vec<Action>) {
         let (mut standing, result, repeats_last, same_value) = match decided.what {
             What::Success { sent, answer } => {
-                let answer = Answer {
-                    same_value: answer.same_value && self.standing.obtained.is_some(),
-                    ..answer
-                };
+                let answer = Answer { same_value: answer.same_value && self.standing.obtained.is_some(), ..answer };
                 let next = self.standing.renewed(sent, now, answer, self.terms, &mut self.random);
-                let result = if answer.same_value {
-                    AttemptResult::SameValue
-                } else {
-                    AttemptResult::Renewed(next.generation)
-                };
+                let result =
+                    if answer.same_value { AttemptResult::SameValue } else { AttemptResult::Renewed(next.generation) };
                 (next, result, false, answer.same_value)
             }
             What::Failure(failure) => {
-                let next = self
-                    .standing
-                    .failed_within(now, failure, self.longest_backoff, &mut self.random);
+                let next = self.standing.failed_within(now, failure, self.longest_backoff, &mut self.random);
                 let repeats_last = self.standing.is_repeated_by(failure);
                 (next, AttemptResult::Failed(failure.class), repeats_last, false)
             }
@@ -244,17 +215,10 @@ impl Attempt {
             repeats_last,
             next_due: standing.due,
         };
-        decided.report = Report {
-            end: End::Recorded(result),
-            notices,
-        };
+        decided.report = Report { end: End::Recorded(result), notices };
         let standing = Box::new(standing);
         let action = if decided.is_success() {
-            Action::Promote {
-                standing,
-                record,
-                same_value,
-            }
+            Action::Promote { standing, record, same_value }
         } else {
             Action::Settle { standing, record }
         };
@@ -301,29 +265,15 @@ fn verdict(outcome: Outcome) -> Verdict {
 }
 
 fn without_call(class: FailureClass) -> Failure {
-    Failure {
-        class,
-        reach: Reach::NotSent,
-        retry_after: None,
-        cause: 0,
-    }
+    Failure { class, reach: Reach::NotSent, retry_after: None, cause: 0 }
 }
 
 fn unused(end: End) -> Vec<Action> {
-    vec![
-        Action::Return(Verdict::Unused),
-        Action::Finish(Report {
-            end,
-            notices: Vec::new(),
-        }),
-    ]
+    vec![Action::Return(Verdict::Unused), Action::Finish(Report { end, notices: Vec::new() })]
 }
 
 fn superseded() -> Report {
-    Report {
-        end: End::Superseded,
-        notices: Vec::new(),
-    }
+    Report { end: End::Superseded, notices: Vec::new() }
 }
 
 fn finish(report: Report) -> (Stage, Vec<Action>) {

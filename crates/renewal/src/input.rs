@@ -66,11 +66,7 @@ pub struct OutOfTurn {
 
 impl fmt::Display for OutOfTurn {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "the attempt is {} and was given '{}', which answers nothing it asked for",
-            self.stage, self.input
-        )
+        write!(out, "the attempt is {} and was given '{}', which answers nothing it asked for", self.stage, self.input)
     }
 }
 

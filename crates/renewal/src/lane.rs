@@ -149,10 +149,7 @@ impl Lane {
                 step: breaker.step,
                 probe: None,
             }),
-            pause: record.pause_ms.map(|wait| Pause {
-                probe_at: left(wait, limits.pause_probe),
-                probe: None,
-            }),
+            pause: record.pause_ms.map(|wait| Pause { probe_at: left(wait, limits.pause_probe), probe: None }),
             ..Self::new(limits, now)
         }
     }
@@ -165,10 +162,9 @@ impl Lane {
             at: now,
             failures: self.failures,
             throttle_ms: self.throttled_until.saturating_sub(time),
-            breaker: self.breaker.map(|breaker| BreakerRecord {
-                open_ms: breaker.until.saturating_sub(time),
-                step: breaker.step,
-            }),
+            breaker: self
+                .breaker
+                .map(|breaker| BreakerRecord { open_ms: breaker.until.saturating_sub(time), step: breaker.step }),
             pause_ms: self.pause.map(|pause| pause.probe_at.saturating_sub(time)),
         }
     }
@@ -205,10 +201,7 @@ impl Lane {
         {
             pause.probe = Some(number);
         }
-        Ok(Permit {
-            number,
-            probe: self.breaker.is_some(),
-        })
+        Ok(Permit { number, probe: self.breaker.is_some() })
     }
 
     /// Takes a permit back, with what came of it. One that counts as lost by now changes nothing.
@@ -239,10 +232,7 @@ impl Lane {
                 self.note(false);
                 self.answered();
                 if self.pause.is_none() {
-                    self.pause = Some(Pause {
-                        probe_at: self.pause_until(),
-                        probe: None,
-                    });
+                    self.pause = Some(Pause { probe_at: self.pause_until(), probe: None });
                 }
                 self.put_off_pause_probe(number);
                 let pause = self.pause.map_or(self.time, |pause| pause.probe_at);
@@ -327,19 +317,14 @@ impl Lane {
 
     /// The instant `time` of the lane's timeline by the wall clock of the last moment seen.
     fn wall(&self, time: u64) -> Wall {
-        self.last
-            .wall
-            .plus(Duration::from_millis(time.saturating_sub(self.time)))
+        self.last.wall.plus(Duration::from_millis(time.saturating_sub(self.time)))
     }
 
     /// What holds the lane the longest, if anything does.
     fn closed(&self, now: Moment, need: Need) -> Option<Closed> {
         let soon = self.time.saturating_add(1000);
         let mut holds = vec![(ClosedBy::Throttle, self.throttled_until)];
-        holds.push((
-            ClosedBy::Bucket,
-            self.time + self.interval().saturating_sub(self.credit),
-        ));
+        holds.push((ClosedBy::Bucket, self.time + self.interval().saturating_sub(self.credit)));
         if self.free_flights() == 0 {
             holds.push((ClosedBy::Flights, soon));
         }
@@ -355,14 +340,8 @@ impl Lane {
                 holds.push((ClosedBy::Probe, soon));
             }
         }
-        let (by, until) = holds
-            .into_iter()
-            .filter(|(_, until)| *until > self.time)
-            .max_by_key(|(_, until)| *until)?;
-        Some(Closed {
-            by,
-            opens: now.wall.plus(Duration::from_millis(until - self.time)),
-        })
+        let (by, until) = holds.into_iter().filter(|(_, until)| *until > self.time).max_by_key(|(_, until)| *until)?;
+        Some(Closed { by, opens: now.wall.plus(Duration::from_millis(until - self.time)) })
     }
 
     fn failed(&mut self, number: u64) -> Change {
@@ -381,23 +360,16 @@ impl Lane {
         let enough = self.limits.results.max(1) as usize;
         let oldest = self.time.saturating_sub(ms(self.limits.results_within));
         let recent = self.results.iter().filter(|(at, _)| *at >= oldest);
-        let (count, failed) = recent.fold((0_usize, 0_usize), |(count, failures), (_, failed)| {
-            (count + 1, failures + usize::from(*failed))
-        });
+        let (count, failed) = recent
+            .fold((0_usize, 0_usize), |(count, failures), (_, failed)| (count + 1, failures + usize::from(*failed)));
         self.failures >= self.limits.failures_in_a_row.max(1) || (count >= enough && failed * 2 >= count)
     }
 
     fn open(&mut self, step: u32) -> Change {
         let longest = ms(self.limits.breaker_longest);
         let factor = 1_u64.checked_shl(step).unwrap_or(u64::MAX);
-        let until = self
-            .time
-            .saturating_add(ms(self.limits.breaker_first).saturating_mul(factor).min(longest).max(1));
-        self.breaker = Some(Breaker {
-            until,
-            step,
-            probe: None,
-        });
+        let until = self.time.saturating_add(ms(self.limits.breaker_first).saturating_mul(factor).min(longest).max(1));
+        self.breaker = Some(Breaker { until, step, probe: None });
         Change::Opened(self.wall(until))
     }
 
@@ -408,11 +380,7 @@ impl Lane {
             return Change::Nothing;
         }
         self.results.clear();
-        if self.pause.is_some() {
-            Change::Nothing
-        } else {
-            Change::Recovered
-        }
+        if self.pause.is_some() { Change::Nothing } else { Change::Recovered }
     }
 
     fn note(&mut self, failed: bool) {

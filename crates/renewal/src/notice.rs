@@ -60,10 +60,8 @@ impl Standing {
         if self.paused.contains(&PauseReason::SecretDeleted) || self.paused.contains(&PauseReason::DefinitionGone) {
             return notices;
         }
-        let promise = self
-            .lifetime
-            .and_then(Lifetime::known)
-            .map(|life| check_promise(terms.promise, life, terms.pacing));
+        let promise =
+            self.lifetime.and_then(Lifetime::known).map(|life| check_promise(terms.promise, life, terms.pacing));
         match promise {
             Some(Err(too_long)) if !self.told.promise => {
                 self.told.promise = true;
@@ -78,11 +76,7 @@ impl Standing {
             if refused || failing {
                 self.told.failing = true;
                 self.told.refused |= refused;
-                notices.push(Notice::Failing {
-                    class: last.class,
-                    failures: self.failures,
-                    left: self.remaining(now),
-                });
+                notices.push(Notice::Failing { class: last.class, failures: self.failures, left: self.remaining(now) });
             }
         }
         match self.remaining(now) {
@@ -95,10 +89,7 @@ impl Standing {
         let in_episode = self.told.failing || self.told.refused || self.told.expiring;
         let well = self.failures == 0 && !self.needs_consent && self.wire_state(now) == WireState::Fresh;
         if in_episode && well {
-            self.told = Told {
-                promise: self.told.promise,
-                ..Told::default()
-            };
+            self.told = Told { promise: self.told.promise, ..Told::default() };
             notices.push(Notice::Recovered);
         }
         notices

@@ -111,10 +111,7 @@ pub fn renew_at(
 ) -> Wall {
     let length = length(life);
     let (wanted, jitter) = match refresh_in {
-        Some(refresh_in) => (
-            (millis(refresh_in) as f64).min(LATEST_REFRESH_IN * length),
-            REFRESH_IN_JITTER,
-        ),
+        Some(refresh_in) => ((millis(refresh_in) as f64).min(LATEST_REFRESH_IN * length), REFRESH_IN_JITTER),
         None => (pacing.fraction() * length, JITTER),
     };
     let latest = match refresh_in {
@@ -158,10 +155,7 @@ pub fn largest_promise(life: Duration, pacing: Pacing) -> Duration {
     let life = life.min(LONGEST_LIFE).saturating_sub(Duration::from_secs(1));
     let latest_centre = life * 275 / 900;
     let before_renewal = latest_centre.max(pacing.floor);
-    whole_millis(
-        life.saturating_sub(before_renewal)
-            .saturating_sub(room_for(life, pacing)),
-    )
+    whole_millis(life.saturating_sub(before_renewal).saturating_sub(room_for(life, pacing)))
 }
 
 /// Whether a promise can hold for a token of this life at this pace. No promise (zero) always does.
@@ -170,11 +164,7 @@ pub fn largest_promise(life: Duration, pacing: Pacing) -> Duration {
 /// [`PromiseTooLong`] with the largest that would hold.
 pub fn check_promise(promise: Duration, life: Duration, pacing: Pacing) -> Result<(), PromiseTooLong> {
     let largest = largest_promise(life, pacing);
-    if promise.is_zero() || promise <= largest {
-        Ok(())
-    } else {
-        Err(PromiseTooLong { promise, life, largest })
-    }
+    if promise.is_zero() || promise <= largest { Ok(()) } else { Err(PromiseTooLong { promise, life, largest }) }
 }
 
 /// A promise that can't be held.
@@ -190,20 +180,11 @@ pub struct PromiseTooLong {
 
 impl fmt::Display for PromiseTooLong {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "a promise of {} can't hold for a token that lives {}: ",
-            plain(self.promise),
-            plain(self.life)
-        )?;
+        write!(out, "a promise of {} can't hold for a token that lives {}: ", plain(self.promise), plain(self.life))?;
         if self.largest < Duration::from_secs(1) {
             out.write_str("its life leaves no room for any; leave the promise out")
         } else {
-            write!(
-                out,
-                "promise {} or less, so that a renewal has time to be tried again",
-                plain(self.largest)
-            )
+            write!(out, "promise {} or less, so that a renewal has time to be tried again", plain(self.largest))
         }
     }
 }
@@ -235,11 +216,7 @@ impl Margins {
         let in_danger = urgent(life).min(at_renewal / 4 * 3);
         let promised = promise.min(at_renewal / 10 * 9);
         let urgent = in_danger.max(promised).max(hard_stop);
-        Self {
-            urgent,
-            mandatory: mandatory(life).min(urgent),
-            hard_stop,
-        }
+        Self { urgent, mandatory: mandatory(life).min(urgent), hard_stop }
     }
 }
 
@@ -260,10 +237,7 @@ pub fn mandatory(life: Duration) -> Duration {
 /// `hard stop: R ≤ H = min(5 s, L/10) + clock uncertainty`; the uncertainty is zero until it is measured.
 #[must_use]
 pub fn hard_stop(life: Duration, uncertainty: Duration) -> Duration {
-    (life / 10)
-        .min(Duration::from_secs(5))
-        .saturating_add(uncertainty)
-        .min(LONGEST_LIFE)
+    (life / 10).min(Duration::from_secs(5)).saturating_add(uncertainty).min(LONGEST_LIFE)
 }
 
 /// The most that a wait after a failure may grow to: `clamp(|R|/8, 5 s, 300 s)`. It shrinks towards expiry and grows again
@@ -271,9 +245,7 @@ pub fn hard_stop(life: Duration, uncertainty: Duration) -> Duration {
 #[must_use]
 pub fn backoff_cap(left: Option<Remaining>) -> Duration {
     let longest = Duration::from_secs(300);
-    left.map_or(longest, |left| {
-        (left.distance() / 8).clamp(Duration::from_secs(5), longest)
-    })
+    left.map_or(longest, |left| (left.distance() / 8).clamp(Duration::from_secs(5), longest))
 }
 
 /// The wait after failure number `step` (from 0) of a row: `U(0, min(cap, 1 s·2ᵏ))`, never under 1 s. It never gives up.
@@ -299,9 +271,7 @@ pub fn retry_after(asked: Duration, left: Option<Remaining>) -> Duration {
 #[must_use]
 pub fn slow_retry(left: Option<Remaining>, random: &mut Random) -> Duration {
     let longest = Duration::from_secs(900);
-    let wait = left.map_or(longest, |left| {
-        (left.left() / 4).clamp(Duration::from_secs(60), longest)
-    });
+    let wait = left.map_or(longest, |left| (left.left() / 4).clamp(Duration::from_secs(60), longest));
     wait.mul_f64(random.uniform(1.0 - JITTER, 1.0 + JITTER))
 }
 
@@ -309,17 +279,15 @@ pub fn slow_retry(left: Option<Remaining>, random: &mut Random) -> Duration {
 /// that lives for seconds isn't lost to one answer that never comes.
 #[must_use]
 pub fn deadline(lifetime: Option<Lifetime>) -> Duration {
-    lifetime.and_then(Lifetime::known).map_or(LONGEST_DEADLINE, |life| {
-        (life / 3).clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE)
-    })
+    lifetime
+        .and_then(Lifetime::known)
+        .map_or(LONGEST_DEADLINE, |life| (life / 3).clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE))
 }
 
 /// The latest start of a renewal, from `t0`, that still leaves the promise (or the hard stop) and the room.
 fn latest_start(life: Duration, pacing: Pacing, promise: Duration) -> Duration {
     let kept = promise.max(hard_stop(life, Duration::ZERO));
-    life.min(LONGEST_LIFE)
-        .saturating_sub(kept)
-        .saturating_sub(room_for(life, pacing))
+    life.min(LONGEST_LIFE).saturating_sub(kept).saturating_sub(room_for(life, pacing))
 }
 
 fn whole_millis(length: Duration) -> Duration {
@@ -337,15 +305,7 @@ fn plain(span: Duration) -> String {
     if seconds == 0 {
         return format!("{}ms", span.as_millis());
     }
-    let parts = [
-        (seconds / 86_400, "d"),
-        (seconds / 3600 % 24, "h"),
-        (seconds / 60 % 60, "m"),
-        (seconds % 60, "s"),
-    ];
-    let parts = parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count}{unit}"));
+    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
     parts.collect::<Vec<_>>().join(" ")
 }

@@ -152,8 +152,7 @@ impl Standing {
     /// lets one attempt through for it.
     #[must_use]
     pub fn is_mandatory(&self, now: Moment) -> bool {
-        self.remaining(now)
-            .is_some_and(|left| left.is_within(self.margins.mandatory))
+        self.remaining(now).is_some_and(|left| left.is_within(self.margins.mandatory))
     }
 
     /// Whether an attempt is to be made now.
@@ -169,10 +168,9 @@ impl Standing {
         match (self.expiry, self.obtained) {
             (Some(expiry), _) => expiry.wall,
             (None, None) => Wall::EPOCH,
-            (None, Some(obtained)) => self
-                .lifetime
-                .and_then(Lifetime::length)
-                .map_or(Wall::NEVER, |life| obtained.wall.plus(life)),
+            (None, Some(obtained)) => {
+                self.lifetime.and_then(Lifetime::length).map_or(Wall::NEVER, |life| obtained.wall.plus(life))
+            }
         }
     }
 
@@ -195,11 +193,7 @@ impl Standing {
         };
         // Where the wall clock was set back meanwhile, the boot clock knows how much of the wait is over.
         let still_to_wait = planned.since(sent.wall).saturating_sub(now.since(sent));
-        let gap = if answer.same_value {
-            SHORTEST_BACKOFF
-        } else {
-            SHORTEST_GAP
-        };
+        let gap = if answer.same_value { SHORTEST_BACKOFF } else { SHORTEST_GAP };
         let mut next = Self {
             generation: self.generation.saturating_add(u64::from(!answer.same_value)),
             obtained: Some(sent),
@@ -257,10 +251,7 @@ impl Standing {
             due: wait.map_or(Wall::NEVER, |wait| now.wall.plus(wait)),
             failures: self.failures.saturating_add(1),
             step: self.step.saturating_add(1),
-            last_failure: Some(LastFailure {
-                class: failure.class,
-                cause: failure.cause,
-            }),
+            last_failure: Some(LastFailure { class: failure.class, cause: failure.cause }),
             needs_consent: self.needs_consent || failure.class == FailureClass::Consent,
             ..self.clone()
         }
@@ -269,11 +260,7 @@ impl Standing {
     /// Whether `failure` only repeats the last one of the row.
     #[must_use]
     pub fn is_repeated_by(&self, failure: Failure) -> bool {
-        self.last_failure
-            == Some(LastFailure {
-                class: failure.class,
-                cause: failure.cause,
-            })
+        self.last_failure == Some(LastFailure { class: failure.class, cause: failure.cause })
     }
 
     /// Stops renewing for `reason`. Reads go on.
@@ -330,9 +317,7 @@ impl Standing {
             self.due = self.due.min(now.wall.plus(still_to_wait));
         }
         if let (Some(left), Some(expiry)) = (self.remaining(now), &mut self.expiry) {
-            expiry.wall = expiry
-                .wall
-                .min(Wall(now.wall.0.saturating_add(left.0)).floor_to_second());
+            expiry.wall = expiry.wall.min(Wall(now.wall.0.saturating_add(left.0)).floor_to_second());
         }
     }
 

@@ -23,15 +23,8 @@ pub enum TokenState {
 
 impl TokenState {
     /// All of them, for metrics that name each.
-    pub const ALL: [Self; 7] = [
-        Self::Fresh,
-        Self::Due,
-        Self::Retrying,
-        Self::Expiring,
-        Self::Expired,
-        Self::NeedsConsent,
-        Self::Paused,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Fresh, Self::Due, Self::Retrying, Self::Expiring, Self::Expired, Self::NeedsConsent, Self::Paused];
 
     /// The word for it.
     #[must_use]

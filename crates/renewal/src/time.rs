@@ -100,10 +100,7 @@ impl Expiry {
     #[must_use]
     pub fn after(t0: Moment, life: Duration) -> Self {
         let wall = t0.wall.plus(life).floor_to_second();
-        let boot = Boot {
-            id: t0.boot.id,
-            ms: offset(t0.boot.ms, wall.0.saturating_sub(t0.wall.0)),
-        };
+        let boot = Boot { id: t0.boot.id, ms: offset(t0.boot.ms, wall.0.saturating_sub(t0.wall.0)) };
         Self { wall, boot: Some(boot) }
     }
 
@@ -113,10 +110,7 @@ impl Expiry {
     pub fn earlier_by(self, span: Duration) -> Self {
         Self {
             wall: self.wall.minus(span),
-            boot: self.boot.map(|boot| Boot {
-                ms: offset(boot.ms, millis(span).saturating_neg()),
-                ..boot
-            }),
+            boot: self.boot.map(|boot| Boot { ms: offset(boot.ms, millis(span).saturating_neg()), ..boot }),
         }
     }
 }
@@ -196,11 +190,7 @@ pub(crate) fn span(ms: i64) -> Duration {
 }
 
 fn offset(ms: u64, by: i64) -> u64 {
-    if by >= 0 {
-        ms.saturating_add(by.unsigned_abs())
-    } else {
-        ms.saturating_sub(by.unsigned_abs())
-    }
+    if by >= 0 { ms.saturating_add(by.unsigned_abs()) } else { ms.saturating_sub(by.unsigned_abs()) }
 }
 
 fn clamp_to_i64(value: i128) -> i64 {

@@ -14,25 +14,14 @@ fn s(seconds: u64) -> Duration {
 }
 
 fn at(ms: u64) -> Moment {
-    Moment {
-        wall: Wall(1_800_000_000_000 + ms as i64),
-        boot: Boot { id: 1, ms },
-    }
+    Moment { wall: Wall(1_800_000_000_000 + ms as i64), boot: Boot { id: 1, ms } }
 }
 
-const HOUR: Answer = Answer {
-    lifetime: Lifetime::Known(Duration::from_secs(3_600)),
-    refresh_in: None,
-    same_value: false,
-};
+const HOUR: Answer =
+    Answer { lifetime: Lifetime::Known(Duration::from_secs(3_600)), refresh_in: None, same_value: false };
 
 fn fail(class: FailureClass) -> Outcome {
-    Outcome::Failure(Failure {
-        class,
-        reach: Reach::Sent,
-        retry_after: None,
-        cause: 503,
-    })
+    Outcome::Failure(Failure { class, reach: Reach::Sent, retry_after: None, cause: 503 })
 }
 
 fn valued() -> Standing {
@@ -42,11 +31,7 @@ fn valued() -> Standing {
 /// An attempt that has been told to exchange at `at(1_000)`.
 fn exchanging(standing: Standing) -> Attempt {
     let mut attempt = Attempt::new(standing, Terms::default(), 7);
-    for input in [
-        Input::Begin,
-        Input::Claimed { fence: 3, attempt: 12 },
-        Input::Credential(Credential::Ready),
-    ] {
+    for input in [Input::Begin, Input::Claimed { fence: 3, attempt: 12 }, Input::Credential(Credential::Ready)] {
         feed(&mut attempt, 1_000, input);
     }
     attempt
@@ -57,73 +42,38 @@ fn feed(attempt: &mut Attempt, ms: u64, input: Input) -> Vec<Action> {
 }
 
 fn recorded(result: AttemptResult) -> Action {
-    Action::Finish(Report {
-        end: End::Recorded(result),
-        notices: Vec::new(),
-    })
+    Action::Finish(Report { end: End::Recorded(result), notices: Vec::new() })
 }
 
 #[test]
 fn a_renewal_goes_claim_open_exchange_promote() {
     let mut attempt = Attempt::new(valued(), Terms::default(), 7);
-    let claim = Action::Claim {
-        parent_generation: 1,
-        lease: s(60),
-    };
+    let claim = Action::Claim { parent_generation: 1, lease: s(60) };
     assert_eq!(feed(&mut attempt, 1_000, Input::Begin), [claim]);
-    assert_eq!(
-        feed(&mut attempt, 1_001, Input::Claimed { fence: 3, attempt: 12 }),
-        [Action::OpenCredential]
-    );
+    assert_eq!(feed(&mut attempt, 1_001, Input::Claimed { fence: 3, attempt: 12 }), [Action::OpenCredential]);
     let exchange = Action::Exchange { deadline: s(30) };
-    assert_eq!(
-        feed(&mut attempt, 1_002, Input::Credential(Credential::Ready)),
-        [exchange]
-    );
+    assert_eq!(feed(&mut attempt, 1_002, Input::Credential(Credential::Ready)), [exchange]);
 
     let actions = feed(&mut attempt, 1_500, Input::Exchanged(Outcome::Success(HOUR)));
-    let [
-        Action::Return(Verdict::Success),
-        Action::Promote {
-            standing,
-            record,
-            same_value: false,
-        },
-    ] = &actions[..]
+    let [Action::Return(Verdict::Success), Action::Promote { standing, record, same_value: false }] = &actions[..]
     else {
         panic!("{actions:?}")
     };
     assert!(attempt.holds_success());
-    assert_eq!(
-        (standing.generation, standing.obtained),
-        (2, Some(at(1_002))),
-        "life counts from before the request"
-    );
+    assert_eq!((standing.generation, standing.obtained), (2, Some(at(1_002))), "life counts from before the request");
     assert_eq!((record.attempt, record.fence), (12, 3));
     assert_eq!((record.started, record.ended), (at(1_000), at(1_500)));
-    assert_eq!(
-        (record.result, record.next_due),
-        (AttemptResult::Renewed(2), standing.due)
-    );
-    assert_eq!(
-        feed(&mut attempt, 1_501, Input::Promoted),
-        [recorded(AttemptResult::Renewed(2))]
-    );
+    assert_eq!((record.result, record.next_due), (AttemptResult::Renewed(2), standing.due));
+    assert_eq!(feed(&mut attempt, 1_501, Input::Promoted), [recorded(AttemptResult::Renewed(2))]);
     assert!(attempt.is_over() && !attempt.holds_success());
 }
 
 #[test]
 fn a_claim_that_is_lost_gives_the_permit_back_and_does_nothing() {
-    for (input, end) in [
-        (Input::ClaimLost, End::ClaimLost),
-        (Input::StoreFailed, End::NotClaimed),
-    ] {
+    for (input, end) in [(Input::ClaimLost, End::ClaimLost), (Input::StoreFailed, End::NotClaimed)] {
         let mut attempt = Attempt::new(valued(), Terms::default(), 7);
         feed(&mut attempt, 0, Input::Begin);
-        let finish = Action::Finish(Report {
-            end,
-            notices: Vec::new(),
-        });
+        let finish = Action::Finish(Report { end, notices: Vec::new() });
         assert_eq!(feed(&mut attempt, 1, input), [Action::Return(Verdict::Unused), finish]);
         assert!(attempt.is_over());
     }
@@ -141,18 +91,9 @@ fn a_missing_credential_is_settled_without_a_call_and_told_at_once() {
     assert_eq!(record.result, AttemptResult::Failed(FailureClass::Credential));
     assert!(standing.told.refused, "marked as told in what is written");
     let finish = feed(&mut attempt, 1, Input::Settled);
-    let [Action::Finish(Report { notices, .. })] = &finish[..] else {
-        panic!("{finish:?}")
-    };
+    let [Action::Finish(Report { notices, .. })] = &finish[..] else { panic!("{finish:?}") };
     assert!(
-        matches!(
-            notices[..],
-            [Notice::Failing {
-                class: FailureClass::Credential,
-                failures: 1,
-                ..
-            }]
-        ),
+        matches!(notices[..], [Notice::Failing { class: FailureClass::Credential, failures: 1, .. }]),
         "{notices:?}"
     );
 }
@@ -181,23 +122,16 @@ fn a_success_is_held_until_the_store_takes_it_and_never_fetched_again() {
     let mut now = 2_000;
     for _ in 0..40 {
         let actions = feed(&mut attempt, now, Input::StoreFailed);
-        let [Action::Wait(wait)] = actions[..] else {
-            panic!("{actions:?}")
-        };
+        let [Action::Wait(wait)] = actions[..] else { panic!("{actions:?}") };
         assert!((s(1)..=LONGEST_STORE_WAIT).contains(&wait));
         assert!(attempt.holds_success());
         now += wait.as_millis() as u64;
         let actions = feed(&mut attempt, now, Input::Elapsed);
-        let [Action::Promote { standing, .. }] = &actions[..] else {
-            panic!("{actions:?}")
-        };
+        let [Action::Promote { standing, .. }] = &actions[..] else { panic!("{actions:?}") };
         assert_eq!((standing.generation, standing.obtained), (2, Some(at(1_000))));
         assert!(standing.due > at(now).wall);
     }
-    assert_eq!(
-        feed(&mut attempt, now, Input::Promoted),
-        [recorded(AttemptResult::Renewed(2))]
-    );
+    assert_eq!(feed(&mut attempt, now, Input::Promoted), [recorded(AttemptResult::Renewed(2))]);
 }
 
 #[test]
@@ -207,21 +141,13 @@ fn a_pause_in_mid_flight_is_not_undone_by_the_renewal() {
     let mut paused = valued();
     paused.pause(PauseReason::Person);
     let actions = feed(&mut attempt, 2_001, Input::Changed(Box::new(paused)));
-    let [Action::Promote { standing, .. }] = &actions[..] else {
-        panic!("{actions:?}")
-    };
-    assert_eq!(
-        (standing.generation, standing.state(at(2_001))),
-        (2, TokenState::Paused)
-    );
+    let [Action::Promote { standing, .. }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!((standing.generation, standing.state(at(2_001))), (2, TokenState::Paused));
 }
 
 #[test]
 fn a_renewal_that_somebody_else_overtook_gives_way() {
-    let superseded = [Action::Finish(Report {
-        end: End::Superseded,
-        notices: Vec::new(),
-    })];
+    let superseded = [Action::Finish(Report { end: End::Superseded, notices: Vec::new() })];
     let mut attempt = exchanging(valued());
     feed(&mut attempt, 2_000, Input::Exchanged(Outcome::Success(HOUR)));
     assert_eq!(feed(&mut attempt, 2_001, Input::PromoteLost), superseded);
@@ -234,64 +160,22 @@ fn a_renewal_that_somebody_else_overtook_gives_way() {
 
 #[test]
 fn the_same_value_promotes_no_version() {
-    let again = Answer {
-        same_value: true,
-        ..HOUR
-    };
-    let actions = feed(
-        &mut exchanging(valued()),
-        2_000,
-        Input::Exchanged(Outcome::Success(again)),
-    );
-    let [
-        _,
-        Action::Promote {
-            standing,
-            record,
-            same_value: true,
-        },
-    ] = &actions[..]
-    else {
-        panic!("{actions:?}")
-    };
+    let again = Answer { same_value: true, ..HOUR };
+    let actions = feed(&mut exchanging(valued()), 2_000, Input::Exchanged(Outcome::Success(again)));
+    let [_, Action::Promote { standing, record, same_value: true }] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((standing.generation, record.result), (1, AttemptResult::SameValue));
 
-    let actions = feed(
-        &mut exchanging(Standing::new(at(0))),
-        2_000,
-        Input::Exchanged(Outcome::Success(again)),
-    );
-    let [
-        _,
-        Action::Promote {
-            standing,
-            same_value: false,
-            ..
-        },
-    ] = &actions[..]
-    else {
-        panic!("{actions:?}")
-    };
+    let actions = feed(&mut exchanging(Standing::new(at(0))), 2_000, Input::Exchanged(Outcome::Success(again)));
+    let [_, Action::Promote { standing, same_value: false, .. }] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(standing.generation, 1, "a token without a value has none to repeat");
 }
 
 #[test]
 fn a_failure_like_the_last_is_counted_on_its_row() {
     let repeats = |standing: &Standing, class, cause| {
-        let failure = Failure {
-            class,
-            reach: Reach::Sent,
-            retry_after: None,
-            cause,
-        };
-        let actions = feed(
-            &mut exchanging(standing.clone()),
-            2_000,
-            Input::Exchanged(Outcome::Failure(failure)),
-        );
-        let [_, Action::Settle { standing, record }] = &actions[..] else {
-            panic!("{actions:?}")
-        };
+        let failure = Failure { class, reach: Reach::Sent, retry_after: None, cause };
+        let actions = feed(&mut exchanging(standing.clone()), 2_000, Input::Exchanged(Outcome::Failure(failure)));
+        let [_, Action::Settle { standing, record }] = &actions[..] else { panic!("{actions:?}") };
         ((**standing).clone(), record.repeats_last)
     };
     let (standing, repeated) = repeats(&valued(), FailureClass::Transient, 503);
@@ -301,10 +185,7 @@ fn a_failure_like_the_last_is_counted_on_its_row() {
     assert!(!repeats(&standing, FailureClass::Transient, 502).1, "another cause");
     assert!(!repeats(&standing, FailureClass::Unknown, 503).1, "another class");
     let renewed = standing.renewed(at(3_000), at(3_000), HOUR, Terms::default(), &mut Random::new(1));
-    assert!(
-        !repeats(&renewed, FailureClass::Transient, 503).1,
-        "a success lay between"
-    );
+    assert!(!repeats(&renewed, FailureClass::Transient, 503).1, "a success lay between");
 }
 
 #[test]
@@ -314,17 +195,11 @@ fn a_probe_that_fails_is_made_again_within_half_a_minute() {
         let mut standing = valued();
         standing.step = 20;
         let mut attempt = Attempt::new(standing, Terms::default(), seed).as_probe(probe);
-        for input in [
-            Input::Begin,
-            Input::Claimed { fence: 1, attempt: 1 },
-            Input::Credential(Credential::Ready),
-        ] {
+        for input in [Input::Begin, Input::Claimed { fence: 1, attempt: 1 }, Input::Credential(Credential::Ready)] {
             feed(&mut attempt, 0, input);
         }
         let actions = feed(&mut attempt, 0, Input::Exchanged(fail(FailureClass::Transient)));
-        let [_, Action::Settle { record, .. }] = &actions[..] else {
-            panic!("{actions:?}")
-        };
+        let [_, Action::Settle { record, .. }] = &actions[..] else { panic!("{actions:?}") };
         waits.push((probe, record.next_due.since(at(0).wall)));
     }
     assert!(waits.iter().all(|(probe, wait)| !probe || *wait <= s(30)), "{waits:?}");
@@ -334,26 +209,14 @@ fn a_probe_that_fails_is_made_again_within_half_a_minute() {
 #[test]
 fn an_input_out_of_turn_says_so_and_changes_nothing() {
     let mut attempt = exchanging(valued());
-    let error = attempt
-        .handle(at(2_000), Input::Promoted)
-        .expect_err("nothing to promote yet");
+    let error = attempt.handle(at(2_000), Input::Promoted).expect_err("nothing to promote yet");
     assert_eq!(
         error.to_string(),
         "the attempt is exchanging and was given 'promoted', which answers nothing it asked for"
     );
     let actions = feed(&mut attempt, 2_000, Input::Exchanged(Outcome::Success(HOUR)));
-    assert_eq!(
-        actions,
-        feed(
-            &mut exchanging(valued()),
-            2_000,
-            Input::Exchanged(Outcome::Success(HOUR))
-        )
-    );
-    assert!(
-        attempt.handle(at(2_000), Input::Settled).is_err(),
-        "a success isn't settled"
-    );
+    assert_eq!(actions, feed(&mut exchanging(valued()), 2_000, Input::Exchanged(Outcome::Success(HOUR))));
+    assert!(attempt.handle(at(2_000), Input::Settled).is_err(), "a success isn't settled");
 }
 
 fn lifetime() -> impl Strategy<Value = Lifetime> {
@@ -377,19 +240,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]);
     prop_oneof![
         (lifetime(), prop::option::of(any::<u64>()), any::<bool>()).prop_map(|(lifetime, refresh_in, same_value)| {
-            Outcome::Success(Answer {
-                lifetime,
-                refresh_in: refresh_in.map(s),
-                same_value,
-            })
+            Outcome::Success(Answer { lifetime, refresh_in: refresh_in.map(s), same_value })
         }),
         (class, prop::option::of(any::<u64>()), any::<u64>()).prop_map(|(class, retry_after, cause)| {
-            Outcome::Failure(Failure {
-                class,
-                reach: Reach::NotSent,
-                retry_after: retry_after.map(s),
-                cause,
-            })
+            Outcome::Failure(Failure { class, reach: Reach::NotSent, retry_after: retry_after.map(s), cause })
         }),
     ]
 }
@@ -413,19 +267,13 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 fn moment() -> impl Strategy<Value = Moment> {
-    (any::<i64>(), 0..3_u64, any::<u64>()).prop_map(|(wall, id, ms)| Moment {
-        wall: Wall(wall),
-        boot: Boot { id, ms },
-    })
+    (any::<i64>(), 0..3_u64, any::<u64>()).prop_map(|(wall, id, ms)| Moment { wall: Wall(wall), boot: Boot { id, ms } })
 }
 
 /// What a run of inputs did, out-of-turn ones included.
 fn run(inputs: &[(Moment, Input)], seed: u64) -> (Attempt, Vec<Result<Vec<Action>, renewal::OutOfTurn>>) {
     let mut attempt = Attempt::new(Standing::new(at(0)), Terms::default(), seed);
-    let steps = inputs
-        .iter()
-        .map(|(now, input)| attempt.handle(*now, input.clone()))
-        .collect();
+    let steps = inputs.iter().map(|(now, input)| attempt.handle(*now, input.clone())).collect();
     (attempt, steps)
 }
 

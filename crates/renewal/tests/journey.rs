@@ -12,10 +12,7 @@ use renewal::{
 const START: i64 = 1_800_000_000_000;
 
 fn at(ms: u64) -> Moment {
-    Moment {
-        wall: Wall(START + ms as i64),
-        boot: Boot { id: 1, ms },
-    }
+    Moment { wall: Wall(START + ms as i64), boot: Boot { id: 1, ms } }
 }
 
 /// The time in which the provider is down, in milliseconds.
@@ -64,18 +61,9 @@ fn drive(tokens: usize, life: Duration, outage: &Outage, end: u64, seed: u64) ->
             }
             let outcome = if (outage.from..outage.until).contains(&ms) {
                 let class = FailureClass::Transient;
-                Outcome::Failure(Failure {
-                    class,
-                    reach: Reach::NotSent,
-                    retry_after: None,
-                    cause: 0,
-                })
+                Outcome::Failure(Failure { class, reach: Reach::NotSent, retry_after: None, cause: 0 })
             } else {
-                Outcome::Success(Answer {
-                    lifetime: Lifetime::Known(life),
-                    refresh_in: None,
-                    same_value: false,
-                })
+                Outcome::Success(Answer { lifetime: Lifetime::Known(life), refresh_in: None, same_value: false })
             };
             let attempt =
                 Attempt::new(standing.clone(), Terms::default(), random.next_u64()).as_probe(permit.is_probe());
@@ -93,19 +81,11 @@ fn drive(tokens: usize, life: Duration, outage: &Outage, end: u64, seed: u64) ->
         if ms >= outage.until && seen.fresh_after_outage.is_none() && standings.iter().all(fresh) {
             seen.fresh_after_outage = Some(ms - outage.until);
         }
-        let next_due = standings
-            .iter()
-            .map(|standing| standing.due)
-            .min()
-            .unwrap_or(Wall::NEVER);
+        let next_due = standings.iter().map(|standing| standing.due).min().unwrap_or(Wall::NEVER);
         let next = opens.map_or(next_due, |opens| next_due.max(opens));
         let next = ((next.0 - START) as u64).max(ms + 1);
         // The end of the outage is looked at too.
-        ms = if ms < outage.until {
-            next.min(outage.until)
-        } else {
-            next
-        };
+        ms = if ms < outage.until { next.min(outage.until) } else { next };
     }
     seen.generation = standings.iter().map(|standing| standing.generation).min().unwrap_or(0);
     seen
@@ -122,10 +102,9 @@ fn exchange(mut attempt: Attempt, now: Moment, outcome: Outcome) -> (Standing, r
         actions = attempt.handle(now, input).unwrap_or_else(|error| panic!("{error}"));
     }
     match &actions[..] {
-        [
-            Action::Return(verdict),
-            Action::Promote { standing, .. } | Action::Settle { standing, .. },
-        ] => ((**standing).clone(), *verdict),
+        [Action::Return(verdict), Action::Promote { standing, .. } | Action::Settle { standing, .. }] => {
+            ((**standing).clone(), *verdict)
+        }
         _ => panic!("{actions:?}"),
     }
 }

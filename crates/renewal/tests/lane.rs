@@ -9,10 +9,7 @@ use renewal::{Boot, Change, ClosedBy, Gate, Lane, LaneLimits, Moment, Need, Perm
 const START: i64 = 1_800_000_000_000;
 
 fn at(ms: u64) -> Moment {
-    Moment {
-        wall: Wall(START + ms as i64),
-        boot: Boot { id: 1, ms },
-    }
+    Moment { wall: Wall(START + ms as i64), boot: Boot { id: 1, ms } }
 }
 
 fn wall(ms: u64) -> Wall {
@@ -27,8 +24,7 @@ fn lane() -> Lane {
 }
 
 fn permit(lane: &mut Lane, ms: u64) -> Permit {
-    lane.permit(at(ms), Need::Due)
-        .unwrap_or_else(|closed| panic!("closed at {ms} ms: {closed:?}"))
+    lane.permit(at(ms), Need::Due).unwrap_or_else(|closed| panic!("closed at {ms} ms: {closed:?}"))
 }
 
 /// One attempt that takes no time.
@@ -79,11 +75,7 @@ fn a_permit_that_is_never_returned_is_lost_after_five_minutes() {
     assert!(closed_by(&mut lane, 309_999).is_some());
     assert_eq!(lane.gate(at(310_000)), Gate::Open(8));
     for permit in lost {
-        assert_eq!(
-            lane.returned(permit, at(310_001), Verdict::Failed),
-            Change::Nothing,
-            "too late to count"
-        );
+        assert_eq!(lane.returned(permit, at(310_001), Verdict::Failed), Change::Nothing, "too late to count");
     }
     assert_eq!(lane.flights(), 0);
 }
@@ -105,34 +97,20 @@ fn five_failures_in_a_row_open_the_breaker_and_its_waits_double_to_thirty_second
     for _ in 0..4 {
         assert_eq!(attempt(&mut lane, 10_000, Verdict::Failed), Change::Nothing);
     }
-    assert_eq!(
-        attempt(&mut lane, 10_000, Verdict::Failed),
-        Change::Opened(wall(15_000))
-    );
+    assert_eq!(attempt(&mut lane, 10_000, Verdict::Failed), Change::Opened(wall(15_000)));
     assert_eq!(closed_by(&mut lane, 14_999), Some((ClosedBy::Breaker, wall(15_000))));
 
     let mut now = 15_000;
     for wait in [10_000, 20_000, 30_000, 30_000] {
         assert_eq!(lane.gate(at(now)), Gate::Probe);
         let probe = permit(&mut lane, now);
-        assert_eq!(
-            closed_by(&mut lane, now).map(|(by, _)| by),
-            Some(ClosedBy::Probe),
-            "one probe at a time"
-        );
-        assert_eq!(
-            lane.returned(probe, at(now), Verdict::Failed),
-            Change::Opened(wall(now + wait))
-        );
+        assert_eq!(closed_by(&mut lane, now).map(|(by, _)| by), Some(ClosedBy::Probe), "one probe at a time");
+        assert_eq!(lane.returned(probe, at(now), Verdict::Failed), Change::Opened(wall(now + wait)));
         now += wait;
     }
     assert_eq!(attempt(&mut lane, now, Verdict::Success), Change::Recovered);
     assert_eq!(lane.gate(at(now)), Gate::Open(8));
-    assert_eq!(
-        attempt(&mut lane, now, Verdict::Failed),
-        Change::Nothing,
-        "the row starts anew"
-    );
+    assert_eq!(attempt(&mut lane, now, Verdict::Failed), Change::Nothing, "the row starts anew");
 }
 
 #[test]
@@ -155,10 +133,7 @@ fn half_of_ten_results_within_thirty_seconds_open_the_breaker() {
         attempt(&mut lane, 10_000 + round, Verdict::Success);
     }
     attempt(&mut lane, 11_000, Verdict::Success);
-    assert_eq!(
-        attempt(&mut lane, 12_000, Verdict::Failed),
-        Change::Opened(wall(17_000))
-    );
+    assert_eq!(attempt(&mut lane, 12_000, Verdict::Failed), Change::Opened(wall(17_000)));
 }
 
 #[test]
@@ -168,11 +143,7 @@ fn results_older_than_thirty_seconds_count_no_more() {
         let now = 10_000 + round * 8_000;
         assert_eq!(attempt(&mut lane, now, Verdict::Failed), Change::Nothing);
         assert_eq!(attempt(&mut lane, now + 4_000, Verdict::Success), Change::Nothing);
-        assert_eq!(
-            lane.gate(at(now + 4_000)),
-            Gate::Open(8),
-            "eight results at the most within 30 s"
-        );
+        assert_eq!(lane.gate(at(now + 4_000)), Gate::Open(8), "eight results at the most within 30 s");
     }
 }
 
@@ -189,32 +160,22 @@ fn a_refusal_of_one_token_shows_that_the_provider_is_up() {
 fn a_refused_client_pauses_the_lane_with_a_probe_every_fifteen_minutes() {
     let mut lane = lane();
     let minute = 60_000;
-    assert_eq!(
-        attempt(&mut lane, 10_000, Verdict::ClientRefused),
-        Change::Paused(wall(10_000 + 15 * minute))
-    );
+    assert_eq!(attempt(&mut lane, 10_000, Verdict::ClientRefused), Change::Paused(wall(10_000 + 15 * minute)));
     assert_eq!(closed_by(&mut lane, 10_001).map(|(by, _)| by), Some(ClosedBy::Pause));
     assert_eq!(lane.open_at(at(10_001)), wall(10_000 + 15 * minute));
 
     let probe_at = 10_000 + 15 * minute;
     assert_eq!(lane.gate(at(probe_at)), Gate::Probe);
     assert_eq!(attempt(&mut lane, probe_at, Verdict::Failed), Change::Nothing);
-    assert_eq!(
-        closed_by(&mut lane, probe_at).map(|(_, opens)| opens),
-        Some(wall(probe_at + 15 * minute))
-    );
+    assert_eq!(closed_by(&mut lane, probe_at).map(|(_, opens)| opens), Some(wall(probe_at + 15 * minute)));
 
-    let mandatory = lane
-        .permit(at(probe_at + 1), Need::Mandatory)
-        .expect("a token at its mandatory window goes through");
+    let mandatory =
+        lane.permit(at(probe_at + 1), Need::Mandatory).expect("a token at its mandatory window goes through");
     assert_eq!(
         lane.returned(mandatory, at(probe_at + 2), Verdict::ClientRefused),
         Change::Paused(wall(probe_at + 15 * minute))
     );
-    assert_eq!(
-        attempt(&mut lane, probe_at + 15 * minute, Verdict::Success),
-        Change::Recovered
-    );
+    assert_eq!(attempt(&mut lane, probe_at + 15 * minute, Verdict::Success), Change::Recovered);
     assert_eq!(lane.gate(at(probe_at + 15 * minute)), Gate::Open(8));
 }
 
@@ -245,17 +206,11 @@ fn what_is_stored_survives_a_restart_and_a_reboot() {
     }
     let record = lane.record(at(11_000));
     let mut restarted = Lane::restore(LaneLimits::default(), &record, at(12_000));
-    assert_eq!(
-        closed_by(&mut restarted, 12_000),
-        Some((ClosedBy::Breaker, wall(15_000)))
-    );
+    assert_eq!(closed_by(&mut restarted, 12_000), Some((ClosedBy::Breaker, wall(15_000))));
     assert_eq!(restarted.gate(at(15_000)), Gate::Probe);
 
     // Rebooted, with the wall clock a year back: what was left is waited for, and no longer.
-    let rebooted = Moment {
-        wall: Wall(START - 31_536_000_000),
-        boot: Boot { id: 2, ms: 3 },
-    };
+    let rebooted = Moment { wall: Wall(START - 31_536_000_000), boot: Boot { id: 2, ms: 3 } };
     let lane = Lane::restore(LaneLimits::default(), &record, rebooted);
     assert_eq!(lane.open_at(rebooted), rebooted.wall.plus(Duration::from_secs(4)));
 }
@@ -348,10 +303,7 @@ impl World {
             Step::Jump(ms) => self.now.wall = Wall(self.now.wall.0 + ms),
             Step::Restart | Step::Reboot => {
                 if matches!(step, Step::Reboot) {
-                    self.now.boot = Boot {
-                        id: self.now.boot.id + 1,
-                        ms: 0,
-                    };
+                    self.now.boot = Boot { id: self.now.boot.id + 1, ms: 0 };
                 }
                 // What was in flight was sent, as far as anybody knows.
                 self.sent.extend(self.out.drain(..).map(|(_, given)| given));

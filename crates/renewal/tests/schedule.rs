@@ -15,10 +15,7 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-const LATE: Pacing = Pacing {
-    kills_previous: true,
-    floor: Duration::ZERO,
-};
+const LATE: Pacing = Pacing { kills_previous: true, floor: Duration::ZERO };
 
 #[test]
 fn margins_follow_the_table() {
@@ -38,11 +35,7 @@ fn margins_follow_the_table() {
         assert_eq!(mandatory(life), mandatory_at, "mandatory of {life:?}");
         assert_eq!(hard_stop(life, Duration::ZERO), stop_at, "hard stop of {life:?}");
     }
-    assert_eq!(
-        hard_stop(s(3_600), s(2)),
-        s(7),
-        "the clock's uncertainty adds to the hard stop"
-    );
+    assert_eq!(hard_stop(s(3_600), s(2)), s(7), "the clock's uncertainty adds to the hard stop");
 }
 
 #[test]
@@ -54,48 +47,17 @@ fn promises_follow_the_table() {
         (s(600), Pacing::default(), ms(88_333), ms(327_789)),
         (s(3_600), Pacing::default(), ms(538_333), ms(1_961_122)),
         (s(3_600), LATE, ms(142_333), ms(2_357_012)),
-        (
-            s(3_600),
-            Pacing {
-                floor: s(1_800),
-                ..Pacing::default()
-            },
-            ms(538_333),
-            ms(1_260_817),
-        ),
-        (
-            s(60),
-            Pacing {
-                floor: s(60),
-                ..Pacing::default()
-            },
-            ms(7_333),
-            Duration::ZERO,
-        ),
+        (s(3_600), Pacing { floor: s(1_800), ..Pacing::default() }, ms(538_333), ms(1_260_817)),
+        (s(60), Pacing { floor: s(60), ..Pacing::default() }, ms(7_333), Duration::ZERO),
     ];
     for (life, pacing, room, largest) in table {
         assert_eq!(room_for(life, pacing), room, "room of {life:?}");
-        assert_eq!(
-            largest_promise(life, pacing),
-            largest,
-            "largest promise of {life:?}, {pacing:?}"
-        );
+        assert_eq!(largest_promise(life, pacing), largest, "largest promise of {life:?}, {pacing:?}");
         assert_eq!(check_promise(largest, life, pacing), Ok(()));
         let too_long = largest + s(1);
-        assert_eq!(
-            check_promise(too_long, life, pacing),
-            Err(PromiseTooLong {
-                promise: too_long,
-                life,
-                largest
-            })
-        );
+        assert_eq!(check_promise(too_long, life, pacing), Err(PromiseTooLong { promise: too_long, life, largest }));
     }
-    assert_eq!(
-        check_promise(Duration::ZERO, s(1), Pacing { floor: s(60), ..LATE }),
-        Ok(()),
-        "no promise always holds"
-    );
+    assert_eq!(check_promise(Duration::ZERO, s(1), Pacing { floor: s(60), ..LATE }), Ok(()), "no promise always holds");
 }
 
 #[test]
@@ -154,11 +116,7 @@ fn retry_after_is_clamped_by_the_life_left() {
         (Duration::MAX, Some(i64::MAX), s(3_600)),
     ];
     for (asked, left, granted) in table {
-        assert_eq!(
-            retry_after(asked, left.map(Remaining)),
-            granted,
-            "{asked:?} with {left:?} left"
-        );
+        assert_eq!(retry_after(asked, left.map(Remaining)), granted, "{asked:?} with {left:?} left");
     }
 }
 
@@ -181,10 +139,7 @@ fn a_lifetime_beyond_ten_years_is_cut() {
 }
 
 fn pacing() -> impl Strategy<Value = Pacing> {
-    any::<bool>().prop_map(|kills_previous| Pacing {
-        kills_previous,
-        floor: Duration::ZERO,
-    })
+    any::<bool>().prop_map(|kills_previous| Pacing { kills_previous, floor: Duration::ZERO })
 }
 
 fn life() -> impl Strategy<Value = Duration> {
@@ -310,12 +265,5 @@ fn the_generator_gives_the_published_numbers() {
     // SplitMix64 from seed 1234567, as Vigna's reference implementation prints them.
     let mut random = Random::new(1_234_567);
     let numbers: Vec<u64> = (0..3).map(|_| random.next_u64()).collect();
-    assert_eq!(
-        numbers,
-        [
-            6_457_827_717_110_365_317,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423
-        ]
-    );
+    assert_eq!(numbers, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
 }

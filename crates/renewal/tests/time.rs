@@ -7,10 +7,7 @@ use proptest::test_runner::RngSeed;
 use renewal::{Boot, Expiry, Jump, Moment, Remaining, Wall, jump, remaining};
 
 fn at(wall: i64, boot: u64) -> Moment {
-    Moment {
-        wall: Wall(wall),
-        boot: Boot { id: 7, ms: boot },
-    }
+    Moment { wall: Wall(wall), boot: Boot { id: 7, ms: boot } }
 }
 
 #[test]
@@ -24,25 +21,14 @@ fn an_expiry_is_rounded_down_to_a_whole_second_on_both_clocks() {
 fn the_clock_that_leaves_less_life_rules() {
     let expiry = Expiry::after(at(1_000_000, 0), Duration::from_secs(60));
     assert_eq!(remaining(at(1_010_000, 10_000), expiry), Remaining(50_000));
-    assert_eq!(
-        remaining(at(1_010_000, 55_000), expiry),
-        Remaining(5_000),
-        "wall set back: boot time rules"
-    );
-    assert_eq!(
-        remaining(at(1_055_000, 10_000), expiry),
-        Remaining(5_000),
-        "wall set ahead: wall time rules"
-    );
+    assert_eq!(remaining(at(1_010_000, 55_000), expiry), Remaining(5_000), "wall set back: boot time rules");
+    assert_eq!(remaining(at(1_055_000, 10_000), expiry), Remaining(5_000), "wall set ahead: wall time rules");
 }
 
 #[test]
 fn boot_time_of_another_boot_means_nothing() {
     let expiry = Expiry::after(at(1_000_000, 900_000), Duration::from_secs(60));
-    let rebooted = Moment {
-        wall: Wall(1_010_000),
-        boot: Boot { id: 8, ms: 5_000_000 },
-    };
+    let rebooted = Moment { wall: Wall(1_010_000), boot: Boot { id: 8, ms: 5_000_000 } };
     assert_eq!(remaining(rebooted, expiry), Remaining(50_000));
 }
 
@@ -53,23 +39,11 @@ fn a_jump_is_seen_in_both_directions_and_not_across_a_reboot() {
     assert_eq!(jump(before, at(1_003_000, 11_000)), None, "two seconds are no jump yet");
     assert_eq!(jump(before, at(1_003_001, 11_000)), Some(Jump { ahead_ms: 2_001 }));
     assert_eq!(jump(before, at(998_000, 11_000)), Some(Jump { ahead_ms: -3_000 }));
-    assert_eq!(
-        jump(
-            before,
-            Moment {
-                wall: Wall(0),
-                boot: Boot { id: 8, ms: 0 }
-            }
-        ),
-        None
-    );
+    assert_eq!(jump(before, Moment { wall: Wall(0), boot: Boot { id: 8, ms: 0 } }), None);
 }
 
 fn moment() -> impl Strategy<Value = Moment> {
-    (any::<i64>(), 0..3_u64, any::<u64>()).prop_map(|(wall, id, ms)| Moment {
-        wall: Wall(wall),
-        boot: Boot { id, ms },
-    })
+    (any::<i64>(), 0..3_u64, any::<u64>()).prop_map(|(wall, id, ms)| Moment { wall: Wall(wall), boot: Boot { id, ms } })
 }
 
 proptest! {

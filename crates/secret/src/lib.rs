@@ -140,14 +140,8 @@ mod tests {
                         true
                     }
                 }
-                assert!(
-                    !Probe::<Secret>(core::marker::PhantomData).leaks(),
-                    stringify!($bound)
-                );
-                assert!(
-                    Probe::<String>(core::marker::PhantomData).leaks(),
-                    "the probe itself"
-                );
+                assert!(!Probe::<Secret>(core::marker::PhantomData).leaks(), stringify!($bound));
+                assert!(Probe::<String>(core::marker::PhantomData).leaks(), "the probe itself");
             }};
         }
         refuses!(core::fmt::Debug);

@@ -186,8 +186,7 @@ impl Store for SqliteStore {
         name: &SecretName,
     ) -> Result<Option<(SecretRow, VersionRow)>, StoreError> {
         let (vault, name) = (vault.clone(), name.clone());
-        self.read(move |connection| reads::current(connection, &vault, &name))
-            .await
+        self.read(move |connection| reads::current(connection, &vault, &name)).await
     }
 
     async fn version(
@@ -197,8 +196,7 @@ impl Store for SqliteStore {
         version: VersionId,
     ) -> Result<Option<VersionRow>, StoreError> {
         let (vault, name) = (vault.clone(), name.clone());
-        self.read(move |connection| reads::version(connection, &vault, &name, version))
-            .await
+        self.read(move |connection| reads::version(connection, &vault, &name, version)).await
     }
 
     async fn secrets(
@@ -208,8 +206,7 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
         let (vault, after) = (vault.clone(), after.cloned());
-        self.read(move |connection| reads::secrets(connection, &vault, after.as_ref(), limit))
-            .await
+        self.read(move |connection| reads::secrets(connection, &vault, after.as_ref(), limit)).await
     }
 
     async fn versions(
@@ -220,8 +217,7 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<VersionRow>, StoreError> {
         let (vault, name) = (vault.clone(), name.clone());
-        self.read(move |connection| reads::versions(connection, &vault, &name, after, limit))
-            .await
+        self.read(move |connection| reads::versions(connection, &vault, &name, after, limit)).await
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<TokenRow>, StoreError> {
@@ -230,18 +226,15 @@ impl Store for SqliteStore {
 
     async fn token_of(&self, vault: &VaultName, name: &SecretName) -> Result<Option<TokenRow>, StoreError> {
         let (vault, name) = (vault.clone(), name.clone());
-        self.read(move |connection| reads::token_of(connection, &vault, &name))
-            .await
+        self.read(move |connection| reads::token_of(connection, &vault, &name)).await
     }
 
     async fn tokens(&self, after: Option<TokenId>, limit: usize) -> Result<Vec<TokenRow>, StoreError> {
-        self.read(move |connection| reads::tokens(connection, after, limit))
-            .await
+        self.read(move |connection| reads::tokens(connection, after, limit)).await
     }
 
     async fn due(&self, now: Wall, per_lane: usize) -> Result<Vec<TokenRow>, StoreError> {
-        self.read(move |connection| schedule::due(connection, now, per_lane))
-            .await
+        self.read(move |connection| schedule::due(connection, now, per_lane)).await
     }
 
     async fn next_due(&self, now: Wall) -> Result<Option<Wall>, StoreError> {
@@ -249,8 +242,7 @@ impl Store for SqliteStore {
     }
 
     async fn attempts(&self, token: TokenId, before: Option<u64>, limit: usize) -> Result<Vec<AttemptRow>, StoreError> {
-        self.read(move |connection| reads::attempts(connection, token, before, limit))
-            .await
+        self.read(move |connection| reads::attempts(connection, token, before, limit)).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneRow>, StoreError> {
@@ -259,8 +251,7 @@ impl Store for SqliteStore {
 
     async fn definition(&self, kind: DefinitionKind, name: &str) -> Result<Option<DefinitionRow>, StoreError> {
         let name = name.to_owned();
-        self.read(move |connection| reads::definition(connection, kind, &name))
-            .await
+        self.read(move |connection| reads::definition(connection, kind, &name)).await
     }
 
     async fn definitions(&self, kind: DefinitionKind) -> Result<Vec<DefinitionRow>, StoreError> {

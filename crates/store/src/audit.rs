@@ -51,13 +51,7 @@ pub enum AuditOutcome {
 
 impl AuditOutcome {
     /// Every outcome, in the order of their numbers.
-    pub const ALL: [Self; 5] = [
-        Self::Allowed,
-        Self::Refused,
-        Self::NotFound,
-        Self::Invalid,
-        Self::Failed,
-    ];
+    pub const ALL: [Self; 5] = [Self::Allowed, Self::Refused, Self::NotFound, Self::Invalid, Self::Failed];
 
     /// The word that stands in the audit.
     pub fn word(self) -> &'static str {

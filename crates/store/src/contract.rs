@@ -152,10 +152,7 @@ pub async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) 
         Answered(T),
     }
 
-    let mut slots: Vec<_> = futures
-        .into_iter()
-        .map(|future| Slot::Waiting(Box::pin(future)))
-        .collect();
+    let mut slots: Vec<_> = futures.into_iter().map(|future| Slot::Waiting(Box::pin(future))).collect();
     poll_fn(|context| {
         let mut waiting = false;
         for slot in &mut slots {
@@ -191,19 +188,14 @@ mod tests {
             include_str!("contract/model.rs"),
         ];
         let listed = include_str!("contract.rs");
-        let checks = sources
-            .iter()
-            .flat_map(|source| source.split("\npub async fn ").skip(1));
+        let checks = sources.iter().flat_map(|source| source.split("\npub async fn ").skip(1));
         let mut seen = 0;
         for check in checks.filter_map(|rest| Some(rest.split_once("(opener: &impl Opener) {")?.0)) {
             // A function with further arguments is none, and what follows it up to the next check no name.
             if check.contains('(') {
                 continue;
             }
-            assert!(
-                listed.contains(&format!("            {check}\n")),
-                "{check} is missing in store_contract!"
-            );
+            assert!(listed.contains(&format!("            {check}\n")), "{check} is missing in store_contract!");
             seen += 1;
         }
         assert!(seen > 40, "only {seen} checks were found in the sources");

@@ -49,17 +49,8 @@ pub enum Fate {
 impl MemoryStore {
     /// An empty store in its first epoch.
     pub fn new() -> Self {
-        let world = World {
-            tables: Tables::default(),
-            epoch: 1,
-            full: false,
-            unreachable: false,
-            unknown_next: None,
-        };
-        Self {
-            world: Arc::new(Mutex::new(world)),
-            epoch: 1,
-        }
+        let world = World { tables: Tables::default(), epoch: 1, full: false, unreachable: false, unknown_next: None };
+        Self { world: Arc::new(Mutex::new(world)), epoch: 1 }
     }
 
     /// The process dies and the next one opens the store: the data stays, the leases end, every fault is over. The
@@ -70,10 +61,7 @@ impl MemoryStore {
         world.epoch += 1;
         world.tables.end_leases();
         (world.full, world.unreachable, world.unknown_next) = (false, false, None);
-        Self {
-            world: Arc::clone(&self.world),
-            epoch: world.epoch,
-        }
+        Self { world: Arc::clone(&self.world), epoch: world.epoch }
     }
 
     /// While `full`, every write fails with [`StoreError::Full`]; reads go on.
@@ -144,11 +132,7 @@ impl World {
             return Err(lost());
         }
         self.tables.commit(writes)?;
-        if self.unknown_next.take().is_some() {
-            Err(lost())
-        } else {
-            Ok(())
-        }
+        if self.unknown_next.take().is_some() { Err(lost()) } else { Ok(()) }
     }
 }
 
@@ -279,10 +263,7 @@ mod tests {
         let store = MemoryStore::new();
         block_on(store.commit(vec![keyring(1)])).expect("there is room");
         store.set_full(true);
-        assert_eq!(
-            block_on(store.commit(vec![keyring(2)])),
-            Err(CommitError::Store(StoreError::Full))
-        );
+        assert_eq!(block_on(store.commit(vec![keyring(2)])), Err(CommitError::Store(StoreError::Full)));
         assert_eq!(block_on(store.probe()), Err(StoreError::Full));
         assert_eq!(block_on(store.keyring()).expect("reads go on").len(), 1);
         store.set_full(false);
@@ -295,15 +276,8 @@ mod tests {
             let store = MemoryStore::new();
             store.fail_next_commit_unknown(fate);
             let answer = block_on(store.commit(vec![keyring(1)]));
-            assert!(
-                matches!(answer, Err(CommitError::Store(StoreError::Unavailable(_)))),
-                "{fate:?}"
-            );
-            assert_eq!(
-                block_on(store.keyring()).expect("it can be read").len(),
-                rows,
-                "{fate:?}"
-            );
+            assert!(matches!(answer, Err(CommitError::Store(StoreError::Unavailable(_)))), "{fate:?}");
+            assert_eq!(block_on(store.keyring()).expect("it can be read").len(), rows, "{fate:?}");
             block_on(store.commit(vec![keyring(2)])).expect("only one commit fails");
         }
     }
@@ -312,17 +286,10 @@ mod tests {
     fn a_handle_of_an_earlier_epoch_is_dead() {
         let store = MemoryStore::new();
         let row = token(1);
-        block_on(store.commit(vec![Write::Token {
-            row: row.clone(),
-            replaces: None,
-            releases: None,
-        }]))
-        .expect("the store is empty");
+        block_on(store.commit(vec![Write::Token { row: row.clone(), replaces: None, releases: None }]))
+            .expect("the store is empty");
         let next = store.reopen();
-        let claim = Claim {
-            token: row.id,
-            parent: row.generation,
-        };
+        let claim = Claim { token: row.id, parent: row.generation };
         assert!(matches!(block_on(store.claim(claim)), Err(StoreError::Unavailable(_))));
         assert!(block_on(next.claim(claim)).expect("the new process may").is_some());
     }
@@ -332,10 +299,7 @@ mod tests {
         let store = MemoryStore::new();
         store.set_unreachable(true);
         let vault = VaultName::parse("contoso").expect("it is a name");
-        assert!(matches!(
-            block_on(store.secrets(&vault, None, 1)),
-            Err(StoreError::Unavailable(_))
-        ));
+        assert!(matches!(block_on(store.secrets(&vault, None, 1)), Err(StoreError::Unavailable(_))));
         assert!(block_on(store.commit(vec![keyring(1)])).is_err());
         store.set_unreachable(false);
         assert!(block_on(store.keyring()).expect("it can be reached").is_empty());

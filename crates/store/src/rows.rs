@@ -41,17 +41,10 @@ pub struct SecretRow {
 impl SecretRow {
     /// What the seal is bound to.
     pub fn place(&self) -> Place {
-        Place::new(
-            Kind::Secret,
-            self.vault.as_str(),
-            self.name.folded().as_bytes(),
-            self.name.folded(),
-            None,
-            0,
-        )
-        .column(&self.current.0)
-        .number(self.changed)
-        .optional_number(self.keep_versions.map(i64::from))
+        Place::new(Kind::Secret, self.vault.as_str(), self.name.folded().as_bytes(), self.name.folded(), None, 0)
+            .column(&self.current.0)
+            .number(self.changed)
+            .optional_number(self.keep_versions.map(i64::from))
     }
 }
 
@@ -82,18 +75,11 @@ impl VersionRow {
     /// What the seal is bound to.
     pub fn place(&self) -> Place {
         let name = self.name.folded();
-        Place::new(
-            Kind::Version,
-            self.vault.as_str(),
-            &self.version.0,
-            name,
-            Some(&self.version),
-            self.generation,
-        )
-        .number(self.created)
-        .flag(self.enabled)
-        .optional_number(self.not_before)
-        .optional_number(self.expires)
+        Place::new(Kind::Version, self.vault.as_str(), &self.version.0, name, Some(&self.version), self.generation)
+            .number(self.created)
+            .flag(self.enabled)
+            .optional_number(self.not_before)
+            .optional_number(self.expires)
     }
 }
 
@@ -131,15 +117,8 @@ pub struct TokenRow {
 impl TokenRow {
     /// What the seal is bound to.
     pub fn place(&self) -> Place {
-        Place::new(
-            Kind::Token,
-            self.vault.as_str(),
-            &self.id.0,
-            self.name.folded(),
-            None,
-            self.generation,
-        )
-        .number(self.expiry.0)
+        Place::new(Kind::Token, self.vault.as_str(), &self.id.0, self.name.folded(), None, self.generation)
+            .number(self.expiry.0)
     }
 }
 
@@ -203,14 +182,7 @@ pub enum DefinitionKind {
 
 impl DefinitionKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Directory,
-        Self::Vault,
-        Self::Provider,
-        Self::Token,
-        Self::App,
-        Self::Policy,
-    ];
+    pub const ALL: [Self; 6] = [Self::Directory, Self::Vault, Self::Provider, Self::Token, Self::App, Self::Policy];
 
     /// The word that people read and write: `token`, `policy`.
     pub fn word(self) -> &'static str {
@@ -254,9 +226,7 @@ impl Origin {
 
     /// The origin that a stored number stands for.
     pub fn from_stored(number: u8) -> Option<Self> {
-        [Self::File, Self::Admin, Self::Vestal]
-            .into_iter()
-            .find(|origin| *origin as u8 == number)
+        [Self::File, Self::Admin, Self::Vestal].into_iter().find(|origin| *origin as u8 == number)
     }
 }
 
@@ -280,9 +250,7 @@ impl DefinitionRow {
     pub fn place(&self) -> Place {
         let mut key = vec![self.kind as u8];
         key.extend_from_slice(self.name.as_bytes());
-        Place::new(Kind::Definition, "", &key, "", None, 0)
-            .column(&[self.origin as u8])
-            .optional_number(self.removed)
+        Place::new(Kind::Definition, "", &key, "", None, 0).column(&[self.origin as u8]).optional_number(self.removed)
     }
 }
 

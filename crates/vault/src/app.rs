@@ -58,12 +58,7 @@ pub struct AppSecret {
 /// Without the MAC: whoever has the pepper could try guesses against it.
 impl fmt::Debug for AppSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            id,
-            mac: _,
-            created,
-            ends,
-        } = self;
+        let Self { id, mac: _, created, ends } = self;
         f.debug_struct("AppSecret")
             .field("id", id)
             .field("created", created)
@@ -88,22 +83,13 @@ pub fn refuse_unknown_app(pepper: &Secret, presented: &[u8], now: i64) -> bool {
 fn accepted_by(secrets: &[AppSecret], pepper: &Secret, presented: &[u8], now: i64) -> bool {
     let mac = secret_mac(pepper, presented);
     // No secret has this MAC but by an accident of 2^-256; it fills the places that are not taken.
-    let vacant = AppSecret {
-        id: String::new(),
-        mac: [0; 32],
-        created: 0,
-        ends: Some(i64::MIN),
-    };
+    let vacant = AppSecret { id: String::new(), mac: [0; 32], created: 0, ends: Some(i64::MIN) };
     let places = secrets.len().max(MAX_APP_SECRETS);
     // Every place is looked at, also after a match.
-    secrets
-        .iter()
-        .chain(core::iter::repeat(&vacant))
-        .take(places)
-        .fold(false, |accepted, place| {
-            let alive = place.ends.is_none_or(|ends| now < ends);
-            accepted | (equal_in_constant_time(&mac, &place.mac) & alive)
-        })
+    secrets.iter().chain(core::iter::repeat(&vacant)).take(places).fold(false, |accepted, place| {
+        let alive = place.ends.is_none_or(|ends| now < ends);
+        accepted | (equal_in_constant_time(&mac, &place.mac) & alive)
+    })
 }
 
 fn write_mac<S: Serializer>(mac: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
@@ -185,10 +171,7 @@ mod tests {
         let app = app(&[("old", Some(NOW)), ("new", None)]);
         let json = serde_json::to_string(&app).unwrap();
         assert_eq!(serde_json::from_str::<App>(&json).unwrap(), app);
-        assert!(
-            json.contains(&format!(r#""mac":"{}""#, hex::Digits(&app.secrets[0].mac))),
-            "{json}"
-        );
+        assert!(json.contains(&format!(r#""mac":"{}""#, hex::Digits(&app.secrets[0].mac))), "{json}");
         let newer = json.replacen('{', r#"{"until":1,"#, 1);
         assert!(serde_json::from_str::<App>(&newer).is_err());
     }

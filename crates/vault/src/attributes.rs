@@ -21,13 +21,7 @@ pub struct Attributes {
 impl Attributes {
     /// The attributes of a version made at `now`: enabled, and without an end.
     pub fn made_at(now: i64) -> Self {
-        Self {
-            enabled: true,
-            not_before: None,
-            expires: None,
-            created: now,
-            updated: now,
-        }
+        Self { enabled: true, not_before: None, expires: None, created: now, updated: now }
     }
 
     /// The attributes after the change, made at `now`.
@@ -62,36 +56,9 @@ mod tests {
     #[test]
     fn a_change_leaves_alone_what_it_does_not_name() {
         let made = Attributes::made_at(100);
-        let bounded = made.changed(
-            AttributesChange {
-                expires: Some(900),
-                ..AttributesChange::default()
-            },
-            200,
-        );
-        assert_eq!(
-            bounded,
-            Attributes {
-                expires: Some(900),
-                updated: 200,
-                ..made
-            }
-        );
-        let disabled = bounded.changed(
-            AttributesChange {
-                enabled: Some(false),
-                ..AttributesChange::default()
-            },
-            300,
-        );
-        assert_eq!(
-            disabled,
-            Attributes {
-                enabled: false,
-                expires: Some(900),
-                updated: 300,
-                ..made
-            }
-        );
+        let bounded = made.changed(AttributesChange { expires: Some(900), ..AttributesChange::default() }, 200);
+        assert_eq!(bounded, Attributes { expires: Some(900), updated: 200, ..made });
+        let disabled = bounded.changed(AttributesChange { enabled: Some(false), ..AttributesChange::default() }, 300);
+        assert_eq!(disabled, Attributes { enabled: false, expires: Some(900), updated: 300, ..made });
     }
 }

@@ -54,11 +54,7 @@ impl SecretBody {
         if self.value.len() > MAX_VALUE_BYTES {
             return Err(LimitError::Value);
         }
-        if self
-            .content_type
-            .as_deref()
-            .is_some_and(|text| longer_than(text, MAX_CONTENT_TYPE_CHARS))
-        {
+        if self.content_type.as_deref().is_some_and(|text| longer_than(text, MAX_CONTENT_TYPE_CHARS)) {
             return Err(LimitError::ContentType);
         }
         if self.tags.len() > MAX_TAGS {
@@ -80,11 +76,7 @@ impl SecretBody {
     /// # Panics
     /// If a text or the value is 4 GiB long or more; the limits are far below.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let texts = self
-            .tags
-            .iter()
-            .flat_map(|(name, value)| [name, value])
-            .chain(&self.content_type);
+        let texts = self.tags.iter().flat_map(|(name, value)| [name, value]).chain(&self.content_type);
         let length = 1
             + 8
             + 4
@@ -170,13 +162,7 @@ impl<'a> SecretBodyView<'a> {
         if !rest.is_empty() {
             return Err(BodyError::Long);
         }
-        Ok(Self {
-            value,
-            content_type,
-            tags,
-            updated,
-            written_by,
-        })
+        Ok(Self { value, content_type, tags, updated, written_by })
     }
 
     /// Copies everything out.
@@ -184,10 +170,7 @@ impl<'a> SecretBodyView<'a> {
         SecretBody {
             value: Secret::copy_of(self.value),
             content_type: self.content_type.map(str::to_owned),
-            tags: self
-                .tags
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            tags: self.tags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             updated: self.updated,
             written_by: self.written_by.to_owned(),
         }
@@ -335,10 +318,7 @@ mod tests {
         SecretBody {
             value: Secret::copy_of(value),
             content_type: content_type.map(str::to_owned),
-            tags: tags
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
+            tags: tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             updated: 1_700_000_000,
             written_by: "reader".to_owned(),
         }
@@ -358,13 +338,7 @@ mod tests {
     }
 
     fn made((value, content_type, tags, updated, written_by): Told) -> SecretBody {
-        SecretBody {
-            value: Secret::new(value),
-            content_type,
-            tags,
-            updated,
-            written_by,
-        }
+        SecretBody { value: Secret::new(value), content_type, tags, updated, written_by }
     }
 
     fn error(bytes: &[u8]) -> Option<BodyError> {
@@ -408,14 +382,8 @@ mod tests {
         assert_eq!(error(&[&head(2)[..], &[0; 8]].concat()), Some(BodyError::Presence));
         let tags = |tags: &[u8]| error(&[&head(0)[..], &[0; 4], tags].concat());
         assert_eq!(tags(b"\0\0\0\x02\0\0\0\x01a\0\0\0\0\0\0\0\x01b\0\0\0\0"), None);
-        assert_eq!(
-            tags(b"\0\0\0\x02\0\0\0\x01b\0\0\0\0\0\0\0\x01a\0\0\0\0"),
-            Some(BodyError::TagOrder)
-        );
-        assert_eq!(
-            tags(b"\0\0\0\x02\0\0\0\x01a\0\0\0\0\0\0\0\x01a\0\0\0\0"),
-            Some(BodyError::TagOrder)
-        );
+        assert_eq!(tags(b"\0\0\0\x02\0\0\0\x01b\0\0\0\0\0\0\0\x01a\0\0\0\0"), Some(BodyError::TagOrder));
+        assert_eq!(tags(b"\0\0\0\x02\0\0\0\x01a\0\0\0\0\0\0\0\x01a\0\0\0\0"), Some(BodyError::TagOrder));
         assert_eq!(tags(b"\0\0\0\x01\0\0\0\x01\xff\0\0\0\0"), Some(BodyError::Text));
         assert_eq!(tags(b"\xff\xff\xff\xff"), Some(BodyError::Short));
     }
@@ -437,18 +405,9 @@ mod tests {
         assert_eq!(limited.check_limits(), Ok(()));
         limited.content_type = Some(long(256));
         assert_eq!(limited.check_limits(), Err(LimitError::ContentType));
-        assert_eq!(
-            body(b"", None, &[(&long(513), "")]).check_limits(),
-            Err(LimitError::TagName)
-        );
-        assert_eq!(
-            body(b"", None, &[("a", &long(513))]).check_limits(),
-            Err(LimitError::TagValue)
-        );
-        limited = SecretBody {
-            tags: tags(15),
-            ..body(b"", None, &[])
-        };
+        assert_eq!(body(b"", None, &[(&long(513), "")]).check_limits(), Err(LimitError::TagName));
+        assert_eq!(body(b"", None, &[("a", &long(513))]).check_limits(), Err(LimitError::TagValue));
+        limited = SecretBody { tags: tags(15), ..body(b"", None, &[]) };
         assert_eq!(limited.check_limits(), Ok(()));
         limited.tags = tags(16);
         assert_eq!(limited.check_limits(), Err(LimitError::Tags));

@@ -97,26 +97,14 @@ fn read_guid(text: &str) -> Result<Box<str>, GuidError> {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         });
-    if shaped {
-        Ok(text.to_ascii_lowercase().into())
-    } else {
-        Err(GuidError)
-    }
+    if shaped { Ok(text.to_ascii_lowercase().into()) } else { Err(GuidError) }
 }
 
 fn random_guid(mut bytes: [u8; 16]) -> Box<str> {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let digits = Digits(&bytes).to_string();
-    [
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..],
-    ]
-    .join("-")
-    .into()
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-").into()
 }
 
 #[cfg(test)]
@@ -141,13 +129,7 @@ mod tests {
 
     #[test]
     fn a_random_guid_carries_its_version_and_variant() {
-        assert_eq!(
-            ObjectId::from_random([0xff; 16]).as_str(),
-            "ffffffff-ffff-4fff-bfff-ffffffffffff"
-        );
-        assert_eq!(
-            ObjectId::from_random([0; 16]).as_str(),
-            "00000000-0000-4000-8000-000000000000"
-        );
+        assert_eq!(ObjectId::from_random([0xff; 16]).as_str(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(ObjectId::from_random([0; 16]).as_str(), "00000000-0000-4000-8000-000000000000");
     }
 }

@@ -49,10 +49,7 @@ pub(crate) struct Term {
 impl Keyring {
     /// A keyring of one term. The first term of a store is 1; 0 is never used.
     pub fn new(term: u32, seed: &Seed) -> Self {
-        Self {
-            current: Term::new(term, seed),
-            older: Vec::new(),
-        }
+        Self { current: Term::new(term, seed), older: Vec::new() }
     }
 
     /// The newest term, which seals.
@@ -85,10 +82,7 @@ impl Keyring {
         } else {
             (self.current.clone(), Term::new(term, seed))
         };
-        older.insert(
-            older.partition_point(|older| older.number < superseded.number),
-            superseded,
-        );
+        older.insert(older.partition_point(|older| older.number < superseded.number), superseded);
         Ok(Self { current, older })
     }
 
@@ -103,16 +97,8 @@ impl Keyring {
         if self.term(term).is_none() {
             return Err(TermError::Unknown(term));
         }
-        let older = self
-            .older
-            .iter()
-            .filter(|older| older.number != term)
-            .cloned()
-            .collect();
-        Ok(Self {
-            current: self.current.clone(),
-            older,
-        })
+        let older = self.older.iter().filter(|older| older.number != term).cloned().collect();
+        Ok(Self { current: self.current.clone(), older })
     }
 
     /// Seals a body at its place, under the newest term.
@@ -123,10 +109,7 @@ impl Keyring {
     /// # Panics
     /// If the body is longer than [`MAX_BODY_BYTES`]. What callers accept is far less.
     pub fn seal(&self, place: &Place, body: &[u8], salt: [u8; 32]) -> Sealed {
-        assert!(
-            body.len() <= MAX_BODY_BYTES,
-            "a body of more than MAX_BODY_BYTES can't be sealed"
-        );
+        assert!(body.len() <= MAX_BODY_BYTES, "a body of more than MAX_BODY_BYTES can't be sealed");
         let length = u32::try_from(body.len()).expect("MAX_BODY_BYTES is below 4 GiB");
         let padded = (LENGTH_BYTES + body.len()).next_multiple_of(PADDING_BYTES);
         let term = self.current.number;
@@ -143,9 +126,7 @@ impl Keyring {
         record.resize(TEXT_AT + padded, 0);
         let tag = place
             .associated_data(term, |data| {
-                derived
-                    .key()
-                    .seal_in_place_separate_tag(zero_nonce(), Aad::from(data), &mut record[TEXT_AT..])
+                derived.key().seal_in_place_separate_tag(zero_nonce(), Aad::from(data), &mut record[TEXT_AT..])
             })
             .expect("AES-GCM seals any text below 64 GiB");
         record.extend_from_slice(tag.as_ref());
@@ -236,10 +217,7 @@ impl Keyring {
 
 impl Term {
     pub(crate) fn new(number: u32, seed: &Seed) -> Self {
-        Self {
-            number,
-            prk: Prk::new_less_safe(HKDF_SHA256, seed.expose()),
-        }
+        Self { number, prk: Prk::new_less_safe(HKDF_SHA256, seed.expose()) }
     }
 
     /// Derives the key and the commitment of the record with this salt.
@@ -345,14 +323,7 @@ mod tests {
     impl Named {
         fn place(&self) -> Place {
             let version = self.version.map(VersionId);
-            let place = Place::new(
-                self.kind,
-                &self.vault,
-                &self.key,
-                &self.name,
-                version.as_ref(),
-                self.generation,
-            );
+            let place = Place::new(self.kind, &self.vault, &self.key, &self.name, version.as_ref(), self.generation);
             self.columns.iter().fold(place, |place, column| place.column(column))
         }
     }
@@ -447,25 +418,19 @@ mod tests {
         assert_eq!(third.terms().collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(third.open(&place(), old.as_bytes()).unwrap().as_slice(), b"old");
         assert_eq!(third.open(&place(), new.as_bytes()).unwrap().as_slice(), b"new");
-        assert_eq!(
-            second.open(&place(), new.as_bytes()).map(|_| ()),
-            Err(OpenError::UnknownTerm(3))
-        );
+        assert_eq!(second.open(&place(), new.as_bytes()).map(|_| ()), Err(OpenError::UnknownTerm(3)));
 
         let without = third.without_term(1).unwrap();
         assert_eq!(without.terms().collect::<Vec<_>>(), [2, 3]);
-        assert_eq!(
-            without.open(&place(), old.as_bytes()).map(|_| ()),
-            Err(OpenError::UnknownTerm(1))
-        );
+        assert_eq!(without.open(&place(), old.as_bytes()).map(|_| ()), Err(OpenError::UnknownTerm(1)));
     }
 
     #[test]
     fn terms_may_come_in_any_order() {
         let seed = Seed::new(&[9; 32]);
-        let keyring = [5, 1, 3, 2].into_iter().fold(Keyring::new(4, &seed), |keyring, term| {
-            keyring.with_term(term, &seed).unwrap()
-        });
+        let keyring = [5, 1, 3, 2]
+            .into_iter()
+            .fold(Keyring::new(4, &seed), |keyring, term| keyring.with_term(term, &seed).unwrap());
         assert_eq!(keyring.terms().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         assert_eq!(keyring.current_term(), 5);
     }
@@ -523,20 +488,14 @@ mod tests {
         altered[70] ^= 1;
         let mut buffer = Zeroizing::new(Vec::new());
         keyring.open_into(&place, sealed.as_bytes(), &mut buffer).unwrap();
-        assert_eq!(
-            keyring.open_into(&place, &altered, &mut buffer),
-            Err(OpenError::Altered)
-        );
+        assert_eq!(keyring.open_into(&place, &altered, &mut buffer), Err(OpenError::Altered));
         assert!(buffer.is_empty());
     }
 
     #[test]
     fn another_salt_makes_another_record_of_the_same_body() {
         let keyring = keyring();
-        let (one, other) = (
-            keyring.seal(&place(), b"body", SALT),
-            keyring.seal(&place(), b"body", [4; 32]),
-        );
+        let (one, other) = (keyring.seal(&place(), b"body", SALT), keyring.seal(&place(), b"body", [4; 32]));
         assert_ne!(one.tag(), other.tag());
         assert_ne!(one.as_bytes()[69..], other.as_bytes()[69..]);
     }

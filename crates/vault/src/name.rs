@@ -72,14 +72,8 @@ impl SecretName {
         if !(1..=MAX_SECRET_NAME_CHARS).contains(&text.len()) {
             return Err(NameError::SecretLength);
         }
-        let folded = text
-            .bytes()
-            .any(|byte| byte.is_ascii_uppercase())
-            .then(|| text.to_ascii_lowercase().into());
-        Ok(Self {
-            written: text.into(),
-            folded,
-        })
+        let folded = text.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| text.to_ascii_lowercase().into());
+        Ok(Self { written: text.into(), folded })
     }
 
     /// The name as somebody first wrote it, to be shown.
@@ -138,10 +132,7 @@ impl fmt::Display for NameError {
             Self::VaultHyphen => f.write_str("a vault's name doesn't end with a hyphen or hold two in a row"),
             Self::SecretLength => write!(f, "a secret's name has 1 to {MAX_SECRET_NAME_CHARS} characters"),
             Self::Character(character) => {
-                write!(
-                    f,
-                    "a name holds only the letters a to z, digits and hyphens, not {character:?}"
-                )
+                write!(f, "a name holds only the letters a to z, digits and hyphens, not {character:?}")
             }
         }
     }
@@ -301,10 +292,7 @@ mod tests {
     #[test]
     fn a_vault_name_is_a_host_label() {
         for good in ["abc", "Contoso", "a-1-b", "a23456789012345678901234"] {
-            assert_eq!(
-                VaultName::parse(good).map(|name| name.to_string()),
-                Ok(good.to_ascii_lowercase())
-            );
+            assert_eq!(VaultName::parse(good).map(|name| name.to_string()), Ok(good.to_ascii_lowercase()));
         }
         for (bad, why) in [
             ("", NameError::VaultLength),
@@ -326,10 +314,7 @@ mod tests {
     fn a_secret_name_is_letters_digits_and_hyphens() {
         let longest = "a".repeat(127);
         for good in ["a", "-", "0", "versions", "Discord-API-oauth-Token", &longest] {
-            assert_eq!(
-                SecretName::parse(good).map(|name| name.to_string()).as_deref(),
-                Ok(good)
-            );
+            assert_eq!(SecretName::parse(good).map(|name| name.to_string()).as_deref(), Ok(good));
         }
         for (bad, why) in [
             ("", NameError::SecretLength),
@@ -359,12 +344,7 @@ mod tests {
         let id = VersionId::parse("00112233445566778899AABBCCDDEEFF").unwrap();
         assert_eq!(id.0[15], 0xff);
         assert_eq!(id.to_string(), "00112233445566778899aabbccddeeff");
-        for bad in [
-            "",
-            "00112233445566778899aabbccddeef",
-            "00112233445566778899aabbccddeeff0",
-            "versions",
-        ] {
+        for bad in ["", "00112233445566778899aabbccddeef", "00112233445566778899aabbccddeeff0", "versions"] {
             assert_eq!(VersionId::parse(bad), Err(VersionIdError), "{bad}");
         }
     }

@@ -21,10 +21,7 @@ impl Pattern {
     /// # Errors
     /// [`PatternError`] says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        if let Some(character) = text
-            .chars()
-            .find(|c| !c.is_ascii_alphanumeric() && !['-', '*'].contains(c))
-        {
+        if let Some(character) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !['-', '*'].contains(c)) {
             return Err(PatternError::Character(character));
         }
         if !(1..=MAX_PATTERN_CHARS).contains(&text.len()) {
@@ -78,10 +75,7 @@ impl fmt::Display for PatternError {
         match self {
             Self::Length => write!(f, "a name pattern has 1 to {MAX_PATTERN_CHARS} characters"),
             Self::Character(character) => {
-                write!(
-                    f,
-                    "a name pattern holds only the letters a to z, digits, hyphens and *, not {character:?}"
-                )
+                write!(f, "a name pattern holds only the letters a to z, digits, hyphens and *, not {character:?}")
             }
         }
     }
@@ -124,9 +118,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, name: &str) -> bool {
-        Pattern::parse(pattern)
-            .unwrap()
-            .matches(&SecretName::parse(name).unwrap())
+        Pattern::parse(pattern).unwrap().matches(&SecretName::parse(name).unwrap())
     }
 
     /// What a pattern means, with no thought of time.
@@ -160,15 +152,9 @@ mod tests {
 
     #[test]
     fn a_pattern_holds_only_what_names_hold() {
-        assert_eq!(
-            Pattern::parse("A-*").map(|pattern| pattern.to_string()).as_deref(),
-            Ok("a-*")
-        );
+        assert_eq!(Pattern::parse("A-*").map(|pattern| pattern.to_string()).as_deref(), Ok("a-*"));
         assert_eq!(Pattern::parse(""), Err(PatternError::Length));
-        assert_eq!(
-            Pattern::parse(&"*".repeat(MAX_PATTERN_CHARS + 1)),
-            Err(PatternError::Length)
-        );
+        assert_eq!(Pattern::parse(&"*".repeat(MAX_PATTERN_CHARS + 1)), Err(PatternError::Length));
         for bad in ['?', '[', '.', '/', ' ', 'é'] {
             assert_eq!(Pattern::parse(&format!("a{bad}")), Err(PatternError::Character(bad)));
         }

@@ -29,16 +29,8 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, in Azure's order.
-    pub const ALL: [Self; 8] = [
-        Self::Get,
-        Self::List,
-        Self::Set,
-        Self::Delete,
-        Self::Recover,
-        Self::Backup,
-        Self::Restore,
-        Self::Purge,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Get, Self::List, Self::Set, Self::Delete, Self::Recover, Self::Backup, Self::Restore, Self::Purge];
 
     /// Azure's word for it.
     pub fn as_str(self) -> &'static str {
@@ -83,9 +75,7 @@ impl Permissions {
 
     /// The permissions in the set, in Azure's order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL
-            .into_iter()
-            .filter(move |permission| self.contains(*permission))
+        Permission::ALL.into_iter().filter(move |permission| self.contains(*permission))
     }
 
     /// Reads words such as `get` in any case; the word `all` stands for every permission.
@@ -94,11 +84,7 @@ impl Permissions {
     /// [`PermissionError`] names the first word that is no permission.
     pub fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, PermissionError> {
         words.into_iter().try_fold(Self::NONE, |set, word| {
-            if word.eq_ignore_ascii_case("all") {
-                Ok(Self::ALL)
-            } else {
-                word.parse().map(|found| set.with(found))
-            }
+            if word.eq_ignore_ascii_case("all") { Ok(Self::ALL) } else { word.parse().map(|found| set.with(found)) }
         })
     }
 }
@@ -109,12 +95,7 @@ pub struct PermissionError(pub String);
 
 impl fmt::Display for PermissionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is no permission; write any of {}, or all",
-            self.0,
-            Permissions::ALL
-        )
+        write!(f, "{:?} is no permission; write any of {}, or all", self.0, Permissions::ALL)
     }
 }
 
@@ -145,9 +126,7 @@ impl Serialize for Permission {
 
 impl<'de> Deserialize<'de> for Permission {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -193,10 +172,7 @@ mod tests {
         let set = Permissions::from_iter([Permission::Set, Permission::Get]);
         assert_eq!(set.to_string(), "get, set");
         assert_eq!(Permissions::NONE.to_string(), "");
-        assert_eq!(
-            Permissions::ALL.to_string(),
-            "get, list, set, delete, recover, backup, restore, purge"
-        );
+        assert_eq!(Permissions::ALL.to_string(), "get, list, set, delete, recover, backup, restore, purge");
     }
 
     #[test]
@@ -218,10 +194,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&set).unwrap(), r#"["get","purge"]"#);
         assert_eq!(serde_json::from_str::<Permissions>(r#"["purge","GET"]"#).unwrap(), set);
         assert!(serde_json::from_str::<Permissions>(r#"["sign"]"#).is_err());
-        assert_eq!(
-            serde_json::from_str::<Permission>(r#""List""#).unwrap(),
-            Permission::List
-        );
+        assert_eq!(serde_json::from_str::<Permission>(r#""List""#).unwrap(), Permission::List);
     }
 
     proptest! {

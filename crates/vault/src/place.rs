@@ -48,23 +48,11 @@ pub struct Place {
 impl Place {
     /// A place without clear columns. `name` is in lower case.
     pub fn new(kind: Kind, vault: &str, key: &[u8], name: &str, version: Option<&VersionId>, generation: u64) -> Self {
-        debug_assert!(
-            !name.bytes().any(|byte| byte.is_ascii_uppercase()),
-            "names are bound in lower case"
-        );
+        debug_assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()), "names are bound in lower case");
         let version: &[u8] = version.map_or(&[], |version| version.as_bytes());
         let length = 6 * 4 + vault.len() + 1 + key.len() + name.len() + version.len() + 8;
-        let mut place = Self {
-            fields: Vec::with_capacity(length + ROOM_FOR_COLUMNS),
-        };
-        for field in [
-            vault.as_bytes(),
-            &[kind as u8],
-            key,
-            name.as_bytes(),
-            version,
-            &generation.to_be_bytes(),
-        ] {
+        let mut place = Self { fields: Vec::with_capacity(length + ROOM_FOR_COLUMNS) };
+        for field in [vault.as_bytes(), &[kind as u8], key, name.as_bytes(), version, &generation.to_be_bytes()] {
             place.push(field);
         }
         place
@@ -140,18 +128,8 @@ mod tests {
             .optional_number(None)
             .column(b"c");
         let mut drawn = vec![1, 0, 0, 0, 9];
-        let fields: [&[u8]; 10] = [
-            b"v",
-            &[4],
-            b"key",
-            b"n",
-            &[7; 16],
-            &[0, 0, 0, 0, 0, 0, 0, 2],
-            &[0, 0, 0, 0, 0, 0, 0, 3],
-            &[1],
-            b"",
-            b"c",
-        ];
+        let fields: [&[u8]; 10] =
+            [b"v", &[4], b"key", b"n", &[7; 16], &[0, 0, 0, 0, 0, 0, 0, 2], &[0, 0, 0, 0, 0, 0, 0, 3], &[1], b"", b"c"];
         for field in fields {
             drawn.extend_from_slice(&[0, 0, 0, u8::try_from(field.len()).unwrap()]);
             drawn.extend_from_slice(field);
@@ -163,9 +141,7 @@ mod tests {
     fn a_long_place_is_bound_whole() {
         for length in [400, 500, 512, 600, 70_000] {
             let key = vec![5; length];
-            let data = Place::new(Kind::Lane, "", &key, "", None, 0)
-                .column(b"last")
-                .associated_data(1, <[u8]>::to_vec);
+            let data = Place::new(Kind::Lane, "", &key, "", None, 0).column(b"last").associated_data(1, <[u8]>::to_vec);
             assert_eq!(data.len(), 5 + 7 * 4 + 1 + length + 8 + 4, "{length}");
             assert!(data.ends_with(b"last"));
         }

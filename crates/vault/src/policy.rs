@@ -136,21 +136,9 @@ mod tests {
     #[test]
     fn the_policy_that_allows_is_named() {
         let policies = policies();
-        let decision = decide(
-            &policies,
-            &app(2),
-            &vault("contoso"),
-            Permission::Get,
-            Some(&name("Discord-API-token")),
-        );
+        let decision = decide(&policies, &app(2), &vault("contoso"), Permission::Get, Some(&name("Discord-API-token")));
         assert_eq!(decision, Decision::Allowed(&policies[2]));
-        let decision = decide(
-            &policies,
-            &app(1),
-            &vault("contoso"),
-            Permission::Purge,
-            Some(&name("client-secret")),
-        );
+        let decision = decide(&policies, &app(1), &vault("contoso"), Permission::Purge, Some(&name("client-secret")));
         assert_eq!(decision, Decision::Allowed(&policies[0]));
     }
 
@@ -169,23 +157,10 @@ mod tests {
             (2, "contoso", List, "status", Refusal::NameNotCovered),
         ] {
             let policies = policies();
-            let decision = decide(
-                &policies,
-                &app(number),
-                &vault(vault_name),
-                permission,
-                Some(&name(secret)),
-            );
-            assert_eq!(
-                decision,
-                Decision::Refused(why),
-                "{number} {vault_name} {permission} {secret}"
-            );
+            let decision = decide(&policies, &app(number), &vault(vault_name), permission, Some(&name(secret)));
+            assert_eq!(decision, Decision::Refused(why), "{number} {vault_name} {permission} {secret}");
         }
-        assert_eq!(
-            decide(&[], &app(1), &vault("contoso"), Get, None),
-            Decision::Refused(Refusal::NoPolicy)
-        );
+        assert_eq!(decide(&[], &app(1), &vault("contoso"), Get, None), Decision::Refused(Refusal::NoPolicy));
     }
 
     #[test]
@@ -193,10 +168,7 @@ mod tests {
         let policies = policies();
         let decide = |permission| decide(&policies, &app(2), &vault("contoso"), permission, None);
         assert_eq!(decide(Permission::List), Decision::Allowed(&policies[1]));
-        assert_eq!(
-            decide(Permission::Restore),
-            Decision::Refused(Refusal::PermissionMissing)
-        );
+        assert_eq!(decide(Permission::Restore), Decision::Refused(Refusal::PermissionMissing));
     }
 
     #[test]

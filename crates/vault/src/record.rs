@@ -88,13 +88,7 @@ impl Sealed {
 
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Sealed({} bytes, term {}, {:?})",
-            self.0.len(),
-            self.term(),
-            self.tag()
-        )
+        write!(f, "Sealed({} bytes, term {}, {:?})", self.0.len(), self.term(), self.tag())
     }
 }
 
@@ -132,13 +126,7 @@ impl<'a> Parts<'a> {
         if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(PADDING_BYTES) {
             return Err(wrong_length);
         }
-        Ok(Self {
-            term: u32::from_be_bytes(*term),
-            salt,
-            commitment,
-            ciphertext,
-            tag,
-        })
+        Ok(Self { term: u32::from_be_bytes(*term), salt, commitment, ciphertext, tag })
     }
 }
 
@@ -154,10 +142,9 @@ pub enum NotARecord {
 impl fmt::Display for NotARecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Length(length) => write!(
-                f,
-                "{length} bytes are no whole record: the store is damaged; restore it from a backup"
-            ),
+            Self::Length(length) => {
+                write!(f, "{length} bytes are no whole record: the store is damaged; restore it from a backup")
+            }
             Self::Version(version) => write!(
                 f,
                 "the record has format {version} and this program knows {VERSION}: run the version that wrote it, or \
@@ -229,11 +216,7 @@ mod tests {
         assert!(Sealed::from_bytes(shaped(512)).is_ok());
         for length in [0, 1, 255, 257] {
             let whole = length + RECORD_OVERHEAD_BYTES;
-            assert_eq!(
-                Sealed::from_bytes(shaped(length)),
-                Err(NotARecord::Length(whole)),
-                "{length}"
-            );
+            assert_eq!(Sealed::from_bytes(shaped(length)), Err(NotARecord::Length(whole)), "{length}");
         }
         assert_eq!(Sealed::from_bytes(Vec::new()), Err(NotARecord::Length(0)));
         let mut newer = shaped(256);
@@ -249,10 +232,7 @@ mod tests {
         let sealed = Sealed::from_bytes(bytes).unwrap();
         assert_eq!(sealed.term(), 258);
         assert_eq!(sealed.tag(), RecordTag([0xab; 32]));
-        assert_eq!(
-            format!("{sealed:?}"),
-            "Sealed(341 bytes, term 258, RecordTag(abababababababab…))"
-        );
+        assert_eq!(format!("{sealed:?}"), "Sealed(341 bytes, term 258, RecordTag(abababababababab…))");
     }
 
     #[test]

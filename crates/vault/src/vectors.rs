@@ -117,27 +117,11 @@ fn version_place() -> PlaceVector {
 fn version_place_of(vault: &str, name: &str, version: VersionId, generation: u64, enabled: u8) -> PlaceVector {
     let (created, expires) = (1_800_000_000_i64.to_be_bytes(), 1_800_003_600_i64.to_be_bytes());
     let columns: [&[u8]; 4] = [&created, &[enabled], &[], &expires];
-    place(
-        Kind::Version,
-        vault,
-        &version.0,
-        name,
-        Some(version),
-        generation,
-        &columns,
-    )
+    place(Kind::Version, vault, &version.0, name, Some(version), generation, &columns)
 }
 
 fn lane_place() -> PlaceVector {
-    place(
-        Kind::Lane,
-        "",
-        "discord.com 157730590492196864".as_bytes(),
-        "",
-        None,
-        0,
-        &[],
-    )
+    place(Kind::Lane, "", "discord.com 157730590492196864".as_bytes(), "", None, 0, &[])
 }
 
 fn sealed(name: &'static str, term: u32, salt: [u8; 32], place: PlaceVector, body: &[u8]) -> RecordVector {
@@ -157,9 +141,7 @@ fn sealed(name: &'static str, term: u32, salt: [u8; 32], place: PlaceVector, bod
 }
 
 fn refused(name: &'static str, place: PlaceVector, record: &[u8]) -> RefusedRecord {
-    let keyring = Keyring::new(1, &Seed::new(&SEED))
-        .with_term(2, &Seed::new(&OTHER_SEED))
-        .unwrap();
+    let keyring = Keyring::new(1, &Seed::new(&SEED)).with_term(2, &Seed::new(&OTHER_SEED)).unwrap();
     let because = match keyring.open(&place.place, record).map(|_| ()).unwrap_err() {
         OpenError::NotARecord(NotARecord::Length(_)) => "length",
         OpenError::NotARecord(NotARecord::Version(_)) => "version",
@@ -169,13 +151,7 @@ fn refused(name: &'static str, place: PlaceVector, record: &[u8]) -> RefusedReco
         OpenError::Padding => "padding",
     };
     let seeds = BTreeMap::from([(1, hex(&SEED)), (2, hex(&OTHER_SEED))]);
-    RefusedRecord {
-        name,
-        because,
-        seeds,
-        place,
-        record: hex(record),
-    }
+    RefusedRecord { name, because, seeds, place, record: hex(record) }
 }
 
 /// A genuine record of any text, also of one that `seal` would never make.
@@ -184,56 +160,23 @@ fn sealed_text(place: &Place, text: &[u8]) -> Vec<u8> {
     let derived = Term::new(1, &Seed::new(&SEED)).derive(&salt);
     let mut ciphertext = text.to_vec();
     let tag = place.associated_data(1, |data| {
-        derived
-            .key()
-            .seal_in_place_separate_tag(zero_nonce(), Aad::from(data), &mut ciphertext)
-            .unwrap()
+        derived.key().seal_in_place_separate_tag(zero_nonce(), Aad::from(data), &mut ciphertext).unwrap()
     });
-    [
-        &[1, 0, 0, 0, 1],
-        &salt[..],
-        derived.commitment(),
-        &ciphertext,
-        tag.as_ref(),
-    ]
-    .concat()
+    [&[1, 0, 0, 0, 1], &salt[..], derived.commitment(), &ciphertext, tag.as_ref()].concat()
 }
 
 #[test]
 fn records_are_written_as_their_vectors_say() {
     let token = b"eyJhbGciOiJSUzI1NiJ9.an access token";
-    let body = SecretBody {
-        value: Secret::copy_of(token),
-        ..secret_body()
-    }
-    .encode();
-    let long = place(
-        Kind::Attempt,
-        "contoso",
-        &bytes::<200>(3),
-        &"n".repeat(127),
-        None,
-        (1 << 53) - 1,
-        &[&bytes::<300>(5)],
-    );
+    let body = SecretBody { value: Secret::copy_of(token), ..secret_body() }.encode();
+    let long =
+        place(Kind::Attempt, "contoso", &bytes::<200>(3), &"n".repeat(127), None, (1 << 53) - 1, &[&bytes::<300>(5)]);
     let records = vec![
         sealed("a version of a secret", 1, bytes(2), version_place(), &body),
         sealed("the same body with another salt", 1, bytes(3), version_place(), &body),
         sealed("a later term", 0x0102_0304, bytes(2), version_place(), &body),
-        sealed(
-            "an empty body without vault, name or version",
-            1,
-            bytes(4),
-            lane_place(),
-            b"",
-        ),
-        sealed(
-            "a body that fills its padding",
-            1,
-            bytes(5),
-            lane_place(),
-            &bytes::<252>(0),
-        ),
+        sealed("an empty body without vault, name or version", 1, bytes(4), lane_place(), b""),
+        sealed("a body that fills its padding", 1, bytes(5), lane_place(), &bytes::<252>(0)),
         sealed("a body one byte longer", 1, bytes(6), lane_place(), &bytes::<253>(0)),
         sealed("a long place", 1, bytes(7), long, b"{}"),
     ];
@@ -259,11 +202,7 @@ fn records_are_written_as_their_vectors_say() {
         refused("nothing", version_place(), &[]),
         refused("one byte short", version_place(), &good.as_bytes()[..last]),
         refused("no ciphertext", version_place(), &good.as_bytes()[..85]),
-        refused(
-            "the place of another vault",
-            version_place_of("fabrikam", name, version, 7, 1),
-            good.as_bytes(),
-        ),
+        refused("the place of another vault", version_place_of("fabrikam", name, version, 7, 1), good.as_bytes()),
         refused(
             "the place of another name",
             version_place_of("contoso", "client-secret", version, 7, 1),
@@ -274,16 +213,8 @@ fn records_are_written_as_their_vectors_say() {
             version_place_of("contoso", name, other_version, 7, 1),
             good.as_bytes(),
         ),
-        refused(
-            "the place of another generation",
-            version_place_of("contoso", name, version, 8, 1),
-            good.as_bytes(),
-        ),
-        refused(
-            "another clear column",
-            version_place_of("contoso", name, version, 7, 0),
-            good.as_bytes(),
-        ),
+        refused("the place of another generation", version_place_of("contoso", name, version, 8, 1), good.as_bytes()),
+        refused("another clear column", version_place_of("contoso", name, version, 7, 0), good.as_bytes()),
         refused("the place of another kind", lane_place(), good.as_bytes()),
         refused(
             "padding that is not zeros",
@@ -295,19 +226,9 @@ fn records_are_written_as_their_vectors_say() {
             lane_place(),
             &sealed_text(&lane_place().place, &[&[0, 0, 0, 253][..], &[0; 252]].concat()),
         ),
-        refused(
-            "more padding than needed",
-            lane_place(),
-            &sealed_text(&lane_place().place, &[0; 512]),
-        ),
+        refused("more padding than needed", lane_place(), &sealed_text(&lane_place().place, &[0; 512])),
     ];
-    hold(
-        "records.json",
-        &Records {
-            records,
-            refused: records_refused,
-        },
-    );
+    hold("records.json", &Records { records, refused: records_refused });
 }
 
 #[derive(Serialize)]
@@ -358,9 +279,7 @@ fn seeds_are_wrapped_as_their_vectors_say() {
         wrap("a long key id", &"k".repeat(255), 1, bytes(3)),
     ];
 
-    let good = KeyEncryptionKey::new("file:1", &KEY)
-        .unwrap()
-        .wrap(1, &Seed::new(&SEED), bytes(1));
+    let good = KeyEncryptionKey::new("file:1", &KEY).unwrap().wrap(1, &Seed::new(&SEED), bytes(1));
     let refuse = |name, key: &[u8; 32], key_id, wrapped: Vec<u8>| {
         let because = match WrappedSeed::from_bytes(wrapped.clone())
             .and_then(|wrapped| KeyEncryptionKey::new(key_id, key).unwrap().unwrap(&wrapped))
@@ -373,13 +292,7 @@ fn seeds_are_wrapped_as_their_vectors_say() {
             UnwrapError::OtherKey { .. } => "other key",
             UnwrapError::Altered => "altered",
         };
-        RefusedWrapped {
-            name,
-            because,
-            key: hex(key),
-            key_id,
-            wrapped: hex(&wrapped),
-        }
+        RefusedWrapped { name, because, key: hex(key), key_id, wrapped: hex(&wrapped) }
     };
     let changed = |at: usize, to: u8| {
         let mut wrapped = good.as_bytes().to_vec();
@@ -394,12 +307,7 @@ fn seeds_are_wrapped_as_their_vectors_say() {
         refuse("a key id that is no text", &KEY, "file:1", changed(6, 0xff)),
         refuse("another key's name", &KEY, "file:2", good.as_bytes().to_vec()),
         refuse("another key's name on both sides", &KEY, "file:2", changed(11, b'2')),
-        refuse(
-            "another key of the same name",
-            &OTHER_SEED,
-            "file:1",
-            good.as_bytes().to_vec(),
-        ),
+        refuse("another key of the same name", &OTHER_SEED, "file:1", good.as_bytes().to_vec()),
         refuse("another nonce", &KEY, "file:1", changed(12, 0)),
         refuse("another ciphertext", &KEY, "file:1", changed(24, 0)),
         refuse("another tag", &KEY, "file:1", changed(length - 1, 0)),
@@ -469,20 +377,8 @@ fn secret_bodies_are_written_as_their_vectors_say() {
     };
     let bodies = vec![
         encode("everything", secret_body()),
-        encode(
-            "an empty content type",
-            SecretBody {
-                content_type: Some(String::new()),
-                ..secret_body()
-            },
-        ),
-        encode(
-            "bytes that are no text",
-            SecretBody {
-                value: Secret::copy_of(&[0xff, 0]),
-                ..secret_body()
-            },
-        ),
+        encode("an empty content type", SecretBody { content_type: Some(String::new()), ..secret_body() }),
+        encode("bytes that are no text", SecretBody { value: Secret::copy_of(&[0xff, 0]), ..secret_body() }),
         encode("nothing", empty),
     ];
 
@@ -495,11 +391,7 @@ fn secret_bodies_are_written_as_their_vectors_say() {
             BodyError::Text => "text",
             BodyError::TagOrder => "tag order",
         };
-        RefusedBody {
-            name,
-            because,
-            encoded: hex(&encoded),
-        }
+        RefusedBody { name, because, encoded: hex(&encoded) }
     };
     let good = secret_body().encode();
     let head = [&[1][..], &[0; 8], &[0; 4]].concat();
@@ -510,19 +402,10 @@ fn secret_bodies_are_written_as_their_vectors_say() {
         refuse("one byte short", good[..good.len() - 1].to_vec()),
         refuse("one byte more", [&good[..], &[0]].concat()),
         refuse("a mark that is neither yes nor no", [&head[..], &[2], &[0; 8]].concat()),
-        refuse(
-            "a writer that is no text",
-            [&head[..], &[0], b"\0\0\0\x01\xff", &[0; 4]].concat(),
-        ),
+        refuse("a writer that is no text", [&head[..], &[0], b"\0\0\0\x01\xff", &[0; 4]].concat()),
         refuse("a tag that is no text", with_tags(b"\0\0\0\x01\0\0\0\0\0\0\0\x01\xff")),
-        refuse(
-            "tags out of order",
-            with_tags(b"\0\0\0\x02\0\0\0\x01b\0\0\0\0\0\0\0\x01a\0\0\0\0"),
-        ),
-        refuse(
-            "a tag twice",
-            with_tags(b"\0\0\0\x02\0\0\0\x01a\0\0\0\0\0\0\0\x01a\0\0\0\0"),
-        ),
+        refuse("tags out of order", with_tags(b"\0\0\0\x02\0\0\0\x01b\0\0\0\0\0\0\0\x01a\0\0\0\0")),
+        refuse("a tag twice", with_tags(b"\0\0\0\x02\0\0\0\x01a\0\0\0\0\0\0\0\x01a\0\0\0\0")),
         refuse("more tags than there is room for", with_tags(b"\xff\xff\xff\xff")),
     ];
     hold("secret-bodies.json", &Bodies { bodies, refused });

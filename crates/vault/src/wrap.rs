@@ -32,10 +32,7 @@ impl KeyEncryptionKey {
             return Err(KeyIdError);
         }
         let key = UnboundKey::new(&AES_256_GCM, key).expect("AES-256 takes a key of 32 bytes");
-        Ok(Self {
-            id: id.into(),
-            key: LessSafeKey::new(key),
-        })
+        Ok(Self { id: id.into(), key: LessSafeKey::new(key) })
     }
 
     /// What the key is called.
@@ -73,10 +70,7 @@ impl KeyEncryptionKey {
     pub fn unwrap(&self, wrapped: &WrappedSeed) -> Result<Seed, UnwrapError> {
         let parts = Parts::of(&wrapped.0)?;
         if parts.key_id != &*self.id {
-            return Err(UnwrapError::OtherKey {
-                needs: parts.key_id.to_owned(),
-                has: self.id.to_string(),
-            });
+            return Err(UnwrapError::OtherKey { needs: parts.key_id.to_owned(), has: self.id.to_string() });
         }
         let mut seed = Zeroizing::new([0; SEED_BYTES]);
         self.key
@@ -180,13 +174,7 @@ impl<'a> Parts<'a> {
             return Err(wrong_length);
         };
         let key_id = core::str::from_utf8(id).map_err(|_| UnwrapError::KeyId)?;
-        Ok(Self {
-            term: u32::from_be_bytes(*term),
-            key_id,
-            nonce,
-            ciphertext,
-            tag,
-        })
+        Ok(Self { term: u32::from_be_bytes(*term), key_id, nonce, ciphertext, tag })
     }
 }
 
@@ -200,10 +188,7 @@ pub struct KeyIdError;
 
 impl fmt::Display for KeyIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a key's id is 1 to {MAX_KEY_ID_BYTES} printable ASCII characters without a space"
-        )
+        write!(f, "a key's id is 1 to {MAX_KEY_ID_BYTES} printable ASCII characters without a space")
     }
 }
 
@@ -289,25 +274,16 @@ mod tests {
         let whole = wrapped();
         for length in 0..whole.as_bytes().len() {
             let cut = whole.as_bytes()[..length].to_vec();
-            assert_eq!(
-                WrappedSeed::from_bytes(cut).map(|_| ()),
-                Err(UnwrapError::Length(length))
-            );
+            assert_eq!(WrappedSeed::from_bytes(cut).map(|_| ()), Err(UnwrapError::Length(length)));
         }
         let longer = [whole.as_bytes(), &[0]].concat();
-        assert_eq!(
-            WrappedSeed::from_bytes(longer),
-            Err(UnwrapError::Length(whole.as_bytes().len() + 1))
-        );
+        assert_eq!(WrappedSeed::from_bytes(longer), Err(UnwrapError::Length(whole.as_bytes().len() + 1)));
     }
 
     #[test]
     fn a_key_of_another_name_is_told_from_a_wrong_key() {
         let other_name = key("file:2").unwrap(&wrapped()).map(|_| ());
-        let needs_and_has = UnwrapError::OtherKey {
-            needs: "file:1".to_owned(),
-            has: "file:2".to_owned(),
-        };
+        let needs_and_has = UnwrapError::OtherKey { needs: "file:1".to_owned(), has: "file:2".to_owned() };
         assert_eq!(other_name, Err(needs_and_has));
         let wrong = KeyEncryptionKey::new("file:1", &[3; 32]).unwrap();
         assert_eq!(wrong.unwrap(&wrapped()).map(|_| ()), Err(UnwrapError::Altered));
@@ -317,9 +293,8 @@ mod tests {
     fn a_key_id_is_short_printable_ascii() {
         let longest = "a".repeat(MAX_KEY_ID_BYTES);
         for id in ["a", "https://contoso.vault.azure.net/keys/vestal/0123", &longest] {
-            let key = KeyEncryptionKey::new(id, &[1; 32])
-                .map_err(|error| error.to_string())
-                .map(|key| key.id().to_owned());
+            let key =
+                KeyEncryptionKey::new(id, &[1; 32]).map_err(|error| error.to_string()).map(|key| key.id().to_owned());
             assert_eq!(key.as_deref(), Ok(id));
         }
         for id in ["", "a b", "a\n", "é", &"a".repeat(MAX_KEY_ID_BYTES + 1)] {

@@ -13,11 +13,7 @@ pub struct SystemClock;
 /// times are never compared across a restart that might have been a reboot.
 static BOOT_ID: LazyLock<u64> = LazyLock::new(|| {
     let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let text = if told.trim().is_empty() {
-        format!("{}-{:?}", std::process::id(), SystemTime::now())
-    } else {
-        told
-    };
+    let text = if told.trim().is_empty() { format!("{}-{:?}", std::process::id(), SystemTime::now()) } else { told };
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.trim().as_bytes());
     let mut first = [0; 8];
     first.copy_from_slice(&digest.as_ref()[..8]);
@@ -29,13 +25,7 @@ pub fn now() -> Moment {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let boot_ms = u64::try_from(boot.tv_sec).unwrap_or(0) * 1000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000_000;
-    Moment {
-        wall: Wall(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)),
-        boot: Boot {
-            id: *BOOT_ID,
-            ms: boot_ms,
-        },
-    }
+    Moment { wall: Wall(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)), boot: Boot { id: *BOOT_ID, ms: boot_ms } }
 }
 
 /// The wall clock in Unix seconds.

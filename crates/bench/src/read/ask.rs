@@ -36,18 +36,9 @@ pub(crate) fn ask(
     connection.write_all(body)?;
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer)?;
-    let end_of_head = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .ok_or("the answer has no end of its head")?;
+    let end_of_head =
+        answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or("the answer has no end of its head")?;
     let head = String::from_utf8_lossy(&answer[..end_of_head]).into_owned();
-    let status = head
-        .split_whitespace()
-        .nth(1)
-        .ok_or("the answer has no status")?
-        .parse()?;
-    Ok(Answer {
-        status,
-        body: answer.split_off(end_of_head + 4),
-    })
+    let status = head.split_whitespace().nth(1).ok_or("the answer has no status")?.parse()?;
+    Ok(Answer { status, body: answer.split_off(end_of_head + 4) })
 }

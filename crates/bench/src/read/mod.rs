@@ -104,25 +104,16 @@ struct Runner {
 
 /// Measures, and prints.
 pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
-    let load = Load {
-        connections: options.connections,
-        length: Duration::from_secs(options.seconds),
-    };
+    let load = Load { connections: options.connections, length: Duration::from_secs(options.seconds) };
     if options.folder.exists() {
         fs::remove_dir_all(&options.folder)?;
     }
     fs::create_dir_all(&options.folder)?;
     let mut runners = start_all(options)?;
     println!("machine: {}", machine::description());
-    println!(
-        "load:    {}",
-        machine::version_of(&options.wrk.to_string_lossy(), "--version")
-    );
+    println!("load:    {}", machine::version_of(&options.wrk.to_string_lossy(), "--version"));
     if let Some(openbao) = &options.openbao {
-        println!(
-            "OpenBao: {}",
-            machine::version_of(&openbao.to_string_lossy(), "version")
-        );
+        println!("OpenBao: {}", machine::version_of(&openbao.to_string_lossy(), "version"));
     }
     println!("servers on core {SERVER_CORE}, each alone at work while it is asked:");
     for runner in &runners {
@@ -136,14 +127,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
     );
     for round in 1..=options.rounds {
         for runner in &mut runners {
-            wrk::run(
-                &options.wrk,
-                Load {
-                    length: WARM_UP,
-                    ..load
-                },
-                &runner.target,
-            )?;
+            wrk::run(&options.wrk, Load { length: WARM_UP, ..load }, &runner.target)?;
             let run = wrk::run(&options.wrk, load, &runner.target)?;
             println!(
                 "round {round}  {:<28} {:>8}/s  p50 {}  p99 {}  others had {:.0} % of a core",
@@ -159,11 +143,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
     println!();
     print_medians(&runners);
     print_ratios(&runners);
-    let busiest = runners
-        .iter()
-        .flat_map(|runner| &runner.runs)
-        .map(|run| run.strangers)
-        .fold(0.0, f64::max);
+    let busiest = runners.iter().flat_map(|runner| &runner.runs).map(|run| run.strangers).fold(0.0, f64::max);
     if busiest > BUSY {
         println!(
             "\nOther processes had up to {:.0} % of a core: these figures were taken on a busy machine.",
@@ -184,10 +164,7 @@ pub(crate) async fn serve(server: Server) -> Result<(), Failure> {
     });
     match server.kind {
         Kind::Vestal | Kind::VestalTls => {
-            vestal::serve(&server.path, server.kind == Kind::VestalTls, &value(), |target| {
-                announce(&target)
-            })
-            .await
+            vestal::serve(&server.path, server.kind == Kind::VestalTls, &value(), |target| announce(&target)).await
         }
         Kind::Bare => {
             let body = Bytes::from(fs::read(&server.path)?);
@@ -214,31 +191,15 @@ fn start_all(options: &Options) -> Result<Vec<Runner>, Failure> {
     let headers = target.headers.clone();
     let body = options.folder.join("answer.json");
     fs::write(&body, answer_of(&target)?)?;
-    let mut runners = vec![Runner {
-        title: "Vestal",
-        target,
-        runs: Vec::new(),
-        _server: vestal,
-    }];
+    let mut runners = vec![Runner { title: "Vestal", target, runs: Vec::new(), _server: vestal }];
     let (tls, target) = start_own("vestal-tls", &options.folder.join("vestal-tls"))?;
-    runners.push(Runner {
-        title: "Vestal, TLS",
-        target,
-        runs: Vec::new(),
-        _server: tls,
-    });
-    for (title, folder, audited) in [
-        ("OpenBao, audit file", "openbao-audited", true),
-        ("OpenBao, no audit", "openbao", false),
-    ] {
+    runners.push(Runner { title: "Vestal, TLS", target, runs: Vec::new(), _server: tls });
+    for (title, folder, audited) in
+        [("OpenBao, audit file", "openbao-audited", true), ("OpenBao, no audit", "openbao", false)]
+    {
         if let Some(program) = &options.openbao {
             let (server, target) = openbao::start(program, &options.folder.join(folder), audited, &value())?;
-            runners.push(Runner {
-                title,
-                target,
-                runs: Vec::new(),
-                _server: server,
-            });
+            runners.push(Runner { title, target, runs: Vec::new(), _server: server });
         }
     }
     let (bare, mut target) = start_own("bare", &body)?;
@@ -247,12 +208,7 @@ fn start_all(options: &Options) -> Result<Vec<Runner>, Failure> {
     if answer_of(&target)? != fs::read(&body)? {
         return Err("the bare handler answers with other bytes than Vestal".into());
     }
-    runners.push(Runner {
-        title: "bare axum handler",
-        target,
-        runs: Vec::new(),
-        _server: bare,
-    });
+    runners.push(Runner { title: "bare axum handler", target, runs: Vec::new(), _server: bare });
     Ok(runners)
 }
 
@@ -265,31 +221,19 @@ fn start_own(kind: &str, path: &Path) -> Result<(Background, Target), Failure> {
 
 /// The body of one answer in the clear.
 fn answer_of(target: &Target) -> Result<Vec<u8>, Failure> {
-    let headers: Vec<_> = target
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let headers: Vec<_> = target.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let answer = ask::ask(&target.address, "GET", &target.path, &headers, &[])?;
     if answer.status == 200 && answer.body.windows(32).any(|part| part == &value().as_bytes()[..32]) {
         Ok(answer.body)
     } else {
-        Err(format!(
-            "{} answered {}: {}",
-            target.url(),
-            answer.status,
-            String::from_utf8_lossy(&answer.body)
-        )
-        .into())
+        Err(format!("{} answered {}: {}", target.url(), answer.status, String::from_utf8_lossy(&answer.body)).into())
     }
 }
 
 /// The secret's value: of the characters of a JSON Web Token, so that JSON needs no escapes.
 fn value() -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    (0..VALUE_BYTES)
-        .map(|at| char::from(alphabet[at * at % 61 + at % 3]))
-        .collect()
+    (0..VALUE_BYTES).map(|at| char::from(alphabet[at * at % 61 + at % 3])).collect()
 }
 
 fn middle(runner: &Runner, figure: impl Fn(&Run) -> f64) -> f64 {
@@ -297,15 +241,7 @@ fn middle(runner: &Runner, figure: impl Fn(&Run) -> f64) -> f64 {
 }
 
 fn print_medians(runners: &[Runner]) {
-    let heads = [
-        "",
-        "requests/s",
-        "p50",
-        "p99",
-        "server's processor time",
-        "memory",
-        "at most",
-    ];
+    let heads = ["", "requests/s", "p50", "p99", "server's processor time", "memory", "at most"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for runner in runners {
         let memory = Memory::of(Some(runner.target.process));

@@ -23,10 +23,7 @@ pub(crate) fn start(
     let (api, cluster) = (ask::free_port()?, ask::free_port()?);
     let configuration = write_configuration(folder, api, cluster, audited)?;
     let mut command = process::on_core(SERVER_CORE, program);
-    command
-        .arg("server")
-        .arg(format!("-config={}", configuration.display()))
-        .env("GOMAXPROCS", "1");
+    command.arg("server").arg(format!("-config={}", configuration.display())).env("GOMAXPROCS", "1");
     let log = folder.join("openbao.log");
     let server = process::Background::start_logged(command, &log)?;
     let address = format!("127.0.0.1:{api}");
@@ -55,10 +52,8 @@ fn write_configuration(folder: &Path, api: u16, cluster: u16, audited: bool) -> 
     );
     if audited {
         let file = folder.join("audit.log");
-        text += &format!(
-            "audit \"file\" \"file\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n",
-            file.display()
-        );
+        text +=
+            &format!("audit \"file\" \"file\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n", file.display());
     }
     let file = folder.join("openbao.hcl");
     fs::write(&file, text)?;
@@ -75,31 +70,13 @@ fn set_up(address: &str, value: &str) -> Result<String, Failure> {
     call(address, None, "PUT", "/v1/sys/unseal", &key)?;
     let as_root =
         |method: &str, path: &str, body: &Value| until_done(begun, || call(address, Some(&root), method, path, body));
-    as_root(
-        "POST",
-        "/v1/sys/mounts/secret",
-        &json!({ "type": "kv", "options": { "version": "2" } }),
-    )?;
-    as_root(
-        "POST",
-        &format!("/v1/secret/data/{NAME}"),
-        &json!({ "data": { "value": value } }),
-    )?;
+    as_root("POST", "/v1/sys/mounts/secret", &json!({ "type": "kv", "options": { "version": "2" } }))?;
+    as_root("POST", &format!("/v1/secret/data/{NAME}"), &json!({ "data": { "value": value } }))?;
     let policy = format!("path \"secret/data/{NAME}\" {{ capabilities = [\"read\"] }}");
     as_root("PUT", "/v1/sys/policies/acl/reader", &json!({ "policy": policy }))?;
-    let made = as_root(
-        "POST",
-        "/v1/auth/token/create",
-        &json!({ "policies": ["reader"], "ttl": "24h" }),
-    )?;
+    let made = as_root("POST", "/v1/auth/token/create", &json!({ "policies": ["reader"], "ttl": "24h" }))?;
     let token = text_at(&made, "/auth/client_token")?;
-    let read = call(
-        address,
-        Some(&token),
-        "GET",
-        &format!("/v1/secret/data/{NAME}"),
-        &Value::Null,
-    )?;
+    let read = call(address, Some(&token), "GET", &format!("/v1/secret/data/{NAME}"), &Value::Null)?;
     if read.pointer("/data/data/value").and_then(Value::as_str) == Some(value) {
         Ok(token)
     } else {
@@ -119,25 +96,18 @@ fn until_done(begun: Instant, mut call: impl FnMut() -> Result<Value, Failure>) 
 fn call(address: &str, token: Option<&str>, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
     let mut headers = vec![("Host", address), ("Content-Type", "application/json")];
     headers.extend(token.map(|token| ("X-Vault-Token", token)));
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
+    let body = if body.is_null() { String::new() } else { body.to_string() };
     let answer = ask::ask(address, method, path, &headers, body.as_bytes())?;
     match (answer.status, answer.body.is_empty()) {
         (200..300, true) => Ok(Value::Null),
         (200..300, false) => Ok(serde_json::from_slice(&answer.body)?),
-        (status, _) => Err(format!(
-            "{method} {path}: {status} {}",
-            String::from_utf8_lossy(&answer.body).trim()
-        )
-        .into()),
+        (status, _) => {
+            Err(format!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer.body).trim()).into())
+        }
     }
 }
 
 fn text_at(value: &Value, pointer: &str) -> Result<String, Failure> {
     let text = value.pointer(pointer).and_then(Value::as_str);
-    text.map(str::to_owned)
-        .ok_or_else(|| format!("its answer has no {pointer}").into())
+    text.map(str::to_owned).ok_or_else(|| format!("its answer has no {pointer}").into())
 }

@@ -44,11 +44,7 @@ pub(crate) async fn serve(
     };
     let keyvault = KeyVault::open(Arc::clone(&records), &settings, audit as Arc<dyn Audit>, now()).await?;
     let token = set_up(&records, &keyvault, value).await?;
-    let transport = if encrypted {
-        Transport::Tls(certificate(folder)?.server_config())
-    } else {
-        Transport::Plain
-    };
+    let transport = if encrypted { Transport::Tls(certificate(folder)?.server_config()) } else { Transport::Plain };
     announce(Target {
         scheme: if encrypted { "https" } else { "http" }.to_owned(),
         address: address.to_string(),
@@ -64,9 +60,7 @@ pub(crate) async fn serve(
         let keyvault = Arc::clone(&keyvault);
         async move { keyvault.answer(request, now(), address_of(peer)).await }
     };
-    listener
-        .serve(transport, Limits::default(), service, core::future::pending())
-        .await;
+    listener.serve(transport, Limits::default(), service, core::future::pending()).await;
     Ok(())
 }
 
@@ -117,9 +111,7 @@ async fn set_up(
         .body(Bytes::from(form))?;
     let answer = keyvault.answer(request, now(), None).await;
     let answer: Value = serde_json::from_slice(answer.body())?;
-    let token = answer["access_token"]
-        .as_str()
-        .ok_or_else(|| format!("no access token was given: {answer}"))?;
+    let token = answer["access_token"].as_str().ok_or_else(|| format!("no access token was given: {answer}"))?;
     Ok(token.to_owned())
 }
 
@@ -129,9 +121,7 @@ async fn define<T: serde::Serialize>(
     name: &str,
     body: &T,
 ) -> Result<(), Failure> {
-    Ok(records
-        .commit(vec![records.define(kind, name, Origin::Admin, None, body, None)])
-        .await?)
+    Ok(records.commit(vec![records.define(kind, name, Origin::Admin, None, body, None)]).await?)
 }
 
 fn certificate(folder: &Path) -> Result<Arc<ServerCertificate>, Failure> {
@@ -142,9 +132,7 @@ fn certificate(folder: &Path) -> Result<Arc<ServerCertificate>, Failure> {
 }
 
 fn now() -> Now {
-    Now {
-        unix_ms: clock::now().wall.0,
-    }
+    Now { unix_ms: clock::now().wall.0 }
 }
 
 fn address_of(peer: Peer) -> Option<IpAddr> {

@@ -50,19 +50,14 @@ pub(crate) fn run(wrk: &Path, load: Load, target: &Target) -> Result<Run, Failur
     }
     command.arg(target.url());
     let before = Usage::now(target.process);
-    let output = command
-        .output()
-        .map_err(|error| format!("wrk could not be started: {error}"))?;
+    let output = command.output().map_err(|error| format!("wrk could not be started: {error}"))?;
     let used = Usage::now(target.process).since(&before);
     if !output.status.success() {
         return Err(format!("wrk failed: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     let text = String::from_utf8(output.stdout)?;
     let requests = number_before(&text, " requests in ").ok_or_else(|| unread(&text))?;
-    if let Some(problem) = text
-        .lines()
-        .find(|line| line.contains("Non-2xx") || line.contains("Socket errors"))
-    {
+    if let Some(problem) = text.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors")) {
         return Err(format!("{}: {}", target.url(), problem.trim()).into());
     }
     let figure = |key: &str| {
@@ -161,9 +156,6 @@ mod tests {
 
     #[test]
     fn the_count_of_requests_is_read() {
-        assert_eq!(
-            number_before("  1511 requests in 10.00s, 2.21GB read", " requests in "),
-            Some(1511.0)
-        );
+        assert_eq!(number_before("  1511 requests in 10.00s, 2.21GB read", " requests in "), Some(1511.0));
     }
 }

@@ -75,10 +75,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
     for bytes in &options.bytes {
         println!("\nvalues of {bytes} bytes");
         let folder = options.folder.join(bytes.to_string());
-        let store = Store {
-            folder: &folder,
-            bytes: *bytes,
-        };
+        let store = Store { folder: &folder, bytes: *bytes };
         let begun = Instant::now();
         let (tokens, lanes) = (options.tokens.to_string(), options.lanes.to_string());
         store.work(&["declare", "--tokens", &tokens, "--lanes", &lanes])?;
@@ -90,11 +87,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
     }
     let size = size_of(&options.vestal);
     let verdict = verdict(size > 0 && size < TARGET_BINARY_BYTES);
-    println!(
-        "\n{}: {:.1} MB (to reach: under 30): {verdict}",
-        options.vestal.display(),
-        size as f64 / 1e6
-    );
+    println!("\n{}: {:.1} MB (to reach: under 30): {verdict}", options.vestal.display(), size as f64 / 1e6);
     Ok(())
 }
 
@@ -117,12 +110,7 @@ impl Store<'_> {
 
 fn renewals(store: &Store<'_>, rounds: usize) -> Result<(), Failure> {
     let lines = store.work(&["renew", "--rounds", &rounds.to_string()])?;
-    let all = |key: &str| {
-        lines
-            .iter()
-            .filter_map(|line| line.strip_prefix(key)?.trim().parse().ok())
-            .collect()
-    };
+    let all = |key: &str| lines.iter().filter_map(|line| line.strip_prefix(key)?.trim().parse().ok()).collect();
     let (per_second, time, transactions): (Vec<f64>, Vec<f64>, Vec<f64>) =
         (all("per_second "), all("processor_us "), all("transactions "));
     for (round, figure) in per_second.iter().enumerate() {
@@ -134,36 +122,17 @@ fn renewals(store: &Store<'_>, rounds: usize) -> Result<(), Failure> {
             grouped(transactions.get(round).copied().unwrap_or_default()),
         );
     }
-    let threads = lines
-        .iter()
-        .rev()
-        .take_while(|line| !line.starts_with("transactions "))
-        .collect::<Vec<_>>();
-    let threads: Vec<_> = threads
-        .iter()
-        .rev()
-        .filter_map(|line| line.strip_prefix("thread "))
-        .collect();
-    println!(
-        "  of which, by thread in the last round: {}",
-        named_microseconds(&threads)
-    );
+    let threads = lines.iter().rev().take_while(|line| !line.starts_with("transactions ")).collect::<Vec<_>>();
+    let threads: Vec<_> = threads.iter().rev().filter_map(|line| line.strip_prefix("thread ")).collect();
+    println!("  of which, by thread in the last round: {}", named_microseconds(&threads));
     let figure = median(per_second);
     let verdict = if store.bytes == TARGET_BYTES {
-        format!(
-            " (to reach: {}): {}",
-            grouped(TARGET_PER_SECOND),
-            verdict(figure >= TARGET_PER_SECOND)
-        )
+        format!(" (to reach: {}): {}", grouped(TARGET_PER_SECOND), verdict(figure >= TARGET_PER_SECOND))
     } else {
         String::new()
     };
     println!("  renewals/s, median: {}{verdict}", grouped(figure));
-    let peak = lines
-        .iter()
-        .rev()
-        .find_map(|line| line.strip_prefix("peak_kib ")?.parse().ok())
-        .unwrap_or(0);
+    let peak = lines.iter().rev().find_map(|line| line.strip_prefix("peak_kib ")?.parse().ok()).unwrap_or(0);
     println!("  memory while all are renewed at once: at most {}", megabytes(peak));
     Ok(())
 }
@@ -179,17 +148,9 @@ fn named_microseconds(threads: &[&str]) -> String {
 
 fn at_rest(store: &Store<'_>) -> Result<(), Failure> {
     let lines = store.work(&["rest"])?;
-    let figure = |key: &str| {
-        lines
-            .iter()
-            .find_map(|line| line.strip_prefix(key)?.trim().parse::<f64>().ok())
-    };
+    let figure = |key: &str| lines.iter().find_map(|line| line.strip_prefix(key)?.trim().parse::<f64>().ok());
     let megabytes_of = |key: &str| megabytes(figure(key).unwrap_or_default() as u64);
-    println!(
-        "  memory at rest: {} ({} without code)",
-        megabytes_of("idle_kib "),
-        megabytes_of("idle_anonymous_kib ")
-    );
+    println!("  memory at rest: {} ({} without code)", megabytes_of("idle_kib "), megabytes_of("idle_anonymous_kib "));
     println!(
         "  with every token read once: {} ({} without code), at most {}; reading one the first time took {:.0} µs",
         megabytes_of("filled_kib "),
@@ -238,12 +199,9 @@ fn binary(store: &Store<'_>, program: &Path) -> Result<(), Failure> {
         while !ask::ask(&address, "GET", "/readyz", &[("Host", &address)], &[]).is_ok_and(|answer| answer.status == 200)
         {
             if begun.elapsed() > PATIENCE {
-                return Err(format!(
-                    "{} isn't ready after {PATIENCE:?}; see {}",
-                    program.display(),
-                    log.display()
-                )
-                .into());
+                return Err(
+                    format!("{} isn't ready after {PATIENCE:?}; see {}", program.display(), log.display()).into()
+                );
             }
             sleep(Duration::from_millis(2));
         }
@@ -260,11 +218,7 @@ fn binary(store: &Store<'_>, program: &Path) -> Result<(), Failure> {
         slowest * 1e3,
         verdict(slowest < TARGET_START.as_secs_f64()),
     );
-    println!(
-        "  its memory 5 s later: {}, at most {}",
-        megabytes(memory.resident),
-        megabytes(memory.peak)
-    );
+    println!("  its memory 5 s later: {}, at most {}", megabytes(memory.resident), megabytes(memory.peak));
     Ok(())
 }
 

@@ -67,12 +67,7 @@ pub(crate) async fn work(work: Work) -> Result<(), Failure> {
 
 /// Lanes that hold nobody up but by their flights: a provider's pace isn't ours.
 fn limits(flights: u32) -> LaneLimits {
-    LaneLimits {
-        interval: Duration::from_millis(1),
-        burst: 10_000,
-        flights,
-        ..LaneLimits::default()
-    }
+    LaneLimits { interval: Duration::from_millis(1), burst: 10_000, flights, ..LaneLimits::default() }
 }
 
 async fn renew(work: &Work, rounds: u64) -> Result<(), Failure> {
@@ -131,9 +126,7 @@ async fn rest(work: &Work) -> Result<(), Failure> {
         authority: "https://localhost:8443".to_owned(),
         region: "local".to_owned(),
     };
-    let now = Now {
-        unix_ms: clock::now().wall.0,
-    };
+    let now = Now { unix_ms: clock::now().wall.0 };
     let _keyvault = KeyVault::open(Arc::clone(records), &settings, audit as Arc<dyn Audit>, now).await?;
     let Measured { keeper, .. } = Measured::new(records, work.bytes, limits(work.flights));
     let running = Arc::clone(&keeper);
@@ -149,10 +142,7 @@ async fn rest(work: &Work) -> Result<(), Failure> {
     for (vault, name) in &names {
         records.current(vault, name).await?;
     }
-    println!(
-        "filled_us {:.2}",
-        begun.elapsed().as_secs_f64() * 1e6 / names.len().max(1) as f64
-    );
+    println!("filled_us {:.2}", begun.elapsed().as_secs_f64() * 1e6 / names.len().max(1) as f64);
     drop(names);
     tokio::time::sleep(SETTLE).await;
     print_memory("filled");
@@ -161,10 +151,7 @@ async fn rest(work: &Work) -> Result<(), Failure> {
     let begun = Instant::now();
     tokio::time::sleep(Duration::from_secs(30)).await;
     let used = machine::processor_time(None) - used;
-    println!(
-        "idle_percent {:.2}",
-        100.0 * used.as_secs_f64() / begun.elapsed().as_secs_f64()
-    );
+    println!("idle_percent {:.2}", 100.0 * used.as_secs_f64() / begun.elapsed().as_secs_f64());
     print_memory("later");
     running.abort();
     Ok(())
@@ -186,9 +173,5 @@ async fn all_tokens(records: &Records<SqliteStore>) -> Result<Vec<(VaultName, Se
         after = Some(last.id);
         names.extend(page.into_iter().map(|row| (row.vault, row.name)));
     }
-    if names.is_empty() {
-        Err(format!("vault {VAULT} has no tokens").into())
-    } else {
-        Ok(names)
-    }
+    if names.is_empty() { Err(format!("vault {VAULT} has no tokens").into()) } else { Ok(names) }
 }

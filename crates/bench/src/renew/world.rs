@@ -52,12 +52,7 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
     let providers = [("bench".to_owned(), provider.clone())].into();
     let resolved = oauth::resolve("bench", &providers).map_err(|error| error.to_string())?;
     let mut writes = vec![
-        define(
-            records,
-            DefinitionKind::Vault,
-            VAULT,
-            &keyvault::VaultDefinition::default(),
-        ),
+        define(records, DefinitionKind::Vault, VAULT, &keyvault::VaultDefinition::default()),
         define(records, DefinitionKind::Provider, "bench", &provider),
     ];
     let now = clock::now();
@@ -83,10 +78,7 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
         let token = TokenDefinition {
             provider: "bench".to_owned(),
             client_id: Source::Literal(format!("client-{:04}", number % lanes)),
-            client_secret: Source::Secret {
-                vault: VAULT.to_owned(),
-                name: "client-credentials".to_owned(),
-            },
+            client_secret: Source::Secret { vault: VAULT.to_owned(), name: "client-credentials".to_owned() },
             scope: vec!["read".to_owned()],
             extra: [].into(),
             promise: Some(600),
@@ -95,12 +87,7 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
             keep_versions: KEEP_VERSIONS,
         };
         let lane = token.lane(&resolved);
-        writes.push(define(
-            records,
-            DefinitionKind::Token,
-            &token_definition_name(&vault, &name),
-            &token,
-        ));
+        writes.push(define(records, DefinitionKind::Token, &token_definition_name(&vault, &name), &token));
         writes.push(records.new_token(vault.clone(), name, lane, &Standing::new(now)));
         if writes.len() >= 2 * BATCH {
             records.commit(std::mem::take(&mut writes)).await?;
@@ -124,18 +111,8 @@ impl Measured {
     /// A keeper on these records, whose provider gives values of `bytes` bytes.
     pub(crate) fn new(records: &Arc<Records<SqliteStore>>, bytes: usize, limits: LaneLimits) -> Self {
         let (clock, count) = (WoundClock::default(), Count::default());
-        let provider = InstantProvider {
-            bytes,
-            given: AtomicU64::new(0),
-            process: clock::now().wall.0,
-        };
-        let keeper = Arc::new(Keeper::new(
-            Arc::clone(records),
-            clock.clone(),
-            provider,
-            count.clone(),
-            limits,
-        ));
+        let provider = InstantProvider { bytes, given: AtomicU64::new(0), process: clock::now().wall.0 };
+        let keeper = Arc::new(Keeper::new(Arc::clone(records), clock.clone(), provider, count.clone(), limits));
         Self { keeper, clock, count }
     }
 }
@@ -195,12 +172,7 @@ impl Http for InstantProvider {
             request_id: Some(format!("{number:016x}")),
             ..AnswerHeaders::default()
         };
-        Ok(HttpAnswer {
-            status: 200,
-            headers,
-            body: body.finish(),
-            truncated: false,
-        })
+        Ok(HttpAnswer { status: 200, headers, body: body.finish(), truncated: false })
     }
 }
 
@@ -223,20 +195,14 @@ impl Count {
     /// # Errors
     /// What went wrong instead.
     pub(crate) async fn reach(&self, more: u64) -> Result<(), Failure> {
-        self.0
-            .wanted
-            .store(self.0.renewed.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        self.0.wanted.store(self.0.renewed.load(Ordering::Relaxed) + more, Ordering::Relaxed);
         self.0.reached.notified().await;
         let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
         trouble.map_or(Ok(()), |words| Err(words.into()))
     }
 
     fn stop(&self, words: String) {
-        self.0
-            .trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(words);
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words);
         self.0.reached.notify_one();
     }
 }

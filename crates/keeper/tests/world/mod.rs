@@ -36,12 +36,7 @@ struct Winding {
 
 impl Wound {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Winding {
-            passed: 0,
-            wall_ahead: 0,
-            timers: BTreeMap::new(),
-            next: 0,
-        })))
+        Self(Arc::new(Mutex::new(Winding { passed: 0, wall_ahead: 0, timers: BTreeMap::new(), next: 0 })))
     }
 
     /// The wall clock is set, by this many milliseconds ahead; the boot clock isn't.
@@ -76,22 +71,12 @@ impl Clock for Wound {
     fn now(&self) -> Moment {
         let winding = self.0.lock().expect("one thread");
         let passed = i64::try_from(winding.passed).expect("a test doesn't last that long");
-        Moment {
-            wall: Wall(START + passed + winding.wall_ahead),
-            boot: Boot {
-                id: 7,
-                ms: 1_800_000 + winding.passed,
-            },
-        }
+        Moment { wall: Wall(START + passed + winding.wall_ahead), boot: Boot { id: 7, ms: 1_800_000 + winding.passed } }
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
         let until = self.passed() + u64::try_from(duration.as_millis()).expect("no such sleep");
-        Sleep {
-            clock: self.clone(),
-            until,
-            timer: None,
-        }
+        Sleep { clock: self.clone(), until, timer: None }
     }
 }
 
@@ -203,21 +188,10 @@ impl Http for Provider {
             match answering {
                 Answering::With(status, body, after) => {
                     clock.sleep(after).await;
-                    let headers = AnswerHeaders {
-                        content_type: Some("application/json".into()),
-                        ..Default::default()
-                    };
-                    Ok(HttpAnswer {
-                        status,
-                        headers,
-                        body: Secret::from(body),
-                        truncated: false,
-                    })
+                    let headers = AnswerHeaders { content_type: Some("application/json".into()), ..Default::default() };
+                    Ok(HttpAnswer { status, headers, body: Secret::from(body), truncated: false })
                 }
-                Answering::Not { sent } => Err(SendFailure {
-                    sent,
-                    words: "the connection was refused".into(),
-                }),
+                Answering::Not { sent } => Err(SendFailure { sent, words: "the connection was refused".into() }),
                 Answering::Panic => panic!("a fault of ours"),
             }
         }
@@ -286,49 +260,22 @@ impl World {
 
     fn on(store: MemoryStore, clock: Wound, lifetime: u64) -> Self {
         let keyring = Keyring::new(1, &Seed::new(&[9; 32]));
-        let records = Arc::new(Records::new(
-            store,
-            keyring,
-            Arc::new(Counting(AtomicU64::new(1))),
-            1 << 20,
-        ));
-        let desk = Desk {
-            clock: clock.clone(),
-            lifetime,
-            next: VecDeque::new(),
-            down: false,
-            calls: Vec::new(),
-            issued: 0,
-        };
+        let records = Arc::new(Records::new(store, keyring, Arc::new(Counting(AtomicU64::new(1))), 1 << 20));
+        let desk =
+            Desk { clock: clock.clone(), lifetime, next: VecDeque::new(), down: false, calls: Vec::new(), issued: 0 };
         let provider = Provider(Arc::new(Mutex::new(desk)));
         let told = Told::default();
         let limits = LaneLimits::default();
-        let keeper = Arc::new(Keeper::new(
-            Arc::clone(&records),
-            clock.clone(),
-            provider.clone(),
-            told.clone(),
-            limits,
-        ));
+        let keeper = Arc::new(Keeper::new(Arc::clone(&records), clock.clone(), provider.clone(), told.clone(), limits));
         let pool = LocalPool::new();
         let spawner = pool.spawner();
-        let mut world = Self {
-            clock,
-            provider,
-            told,
-            records,
-            keeper,
-            pool,
-            spawner,
-        };
+        let mut world = Self { clock, provider, told, records, keeper, pool, spawner };
         world.set("id", "me");
         world.set("credentials", "hush");
         let table: oauth::ProviderTable =
             serde_json::from_str(r#"{"extends":"generic","token_url":"https://id.example.com/token"}"#)
                 .expect("a table");
-        let define = world
-            .records
-            .define(DefinitionKind::Provider, "example", Origin::Admin, None, &table, None);
+        let define = world.records.define(DefinitionKind::Provider, "example", Origin::Admin, None, &table, None);
         world.wait(|records| async move { records.commit(vec![define]).await.expect("stored") });
         let keeper = Arc::clone(&world.keeper);
         world
@@ -346,10 +293,7 @@ impl World {
     /// Declares the managed token `name`, in this lane.
     pub fn declare_in(&mut self, name: &str, lane: &str) {
         let (vault, name) = names(name);
-        let secret = |name: &str| Source::Secret {
-            vault: "home".into(),
-            name: name.into(),
-        };
+        let secret = |name: &str| Source::Secret { vault: "home".into(), name: name.into() };
         let definition = TokenDefinition {
             provider: "example".into(),
             client_id: secret("id"),
@@ -370,8 +314,7 @@ impl World {
                 &definition,
                 None,
             ),
-            self.records
-                .new_token(vault, name, lane.to_owned(), &Standing::new(self.clock.now())),
+            self.records.new_token(vault, name, lane.to_owned(), &Standing::new(self.clock.now())),
         ];
         self.wait(|records| async move { records.commit(writes).await.expect("stored") });
         self.keeper.wake();
@@ -388,15 +331,7 @@ impl World {
             updated: now,
             written_by: "somebody".into(),
         };
-        let new = NewSecret {
-            vault,
-            name,
-            body,
-            enabled: true,
-            not_before: None,
-            expires: None,
-            now,
-        };
+        let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
         self.wait(|records| async move { records.set(new).await.map(drop).expect("stored") });
     }
 
@@ -451,8 +386,5 @@ impl World {
 }
 
 fn names(name: &str) -> (VaultName, SecretName) {
-    (
-        VaultName::parse("home").expect("a vault's name"),
-        SecretName::parse(name).expect("a secret's name"),
-    )
+    (VaultName::parse("home").expect("a vault's name"), SecretName::parse(name).expect("a secret's name"))
 }

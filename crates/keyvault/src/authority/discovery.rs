@@ -70,11 +70,7 @@ pub(super) fn instance(sites: &Sites, directory: &Directory, query: Option<&str>
 
 /// The tenant as it is written in addresses: one of its two names, whatever the client called it.
 fn known_tenant<'d>(directory: &'d Directory, tenant: &str) -> &'d str {
-    if tenant.eq_ignore_ascii_case("adfs") {
-        "adfs"
-    } else {
-        &directory.tenant
-    }
+    if tenant.eq_ignore_ascii_case("adfs") { "adfs" } else { &directory.tenant }
 }
 
 fn written(value: &serde_json::Value) -> Vec<u8> {

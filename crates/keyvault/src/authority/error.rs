@@ -90,11 +90,7 @@ impl Refusal {
         let timestamp = timestamp(trace.unix_ms);
         let request = trace.request.as_str();
         let correlation = trace.client.as_deref().unwrap_or(request);
-        let number = if shape.number == 0 {
-            String::new()
-        } else {
-            format!("AADSTS{}: ", shape.number)
-        };
+        let number = if shape.number == 0 { String::new() } else { format!("AADSTS{}: ", shape.number) };
         let codes = [shape.number];
         let body = Body {
             error: shape.error,
@@ -115,19 +111,11 @@ impl Refusal {
 
     fn shape(&self) -> Shape {
         use StatusCode as S;
-        let shape = |status, error, number, text: String| Shape {
-            status,
-            error,
-            number,
-            text,
-        };
+        let shape = |status, error, number, text: String| Shape { status, error, number, text };
         match self {
-            Self::NoSuchPath => shape(
-                S::NOT_FOUND,
-                "invalid_request",
-                0,
-                "There is nothing at this path of the authority.".into(),
-            ),
+            Self::NoSuchPath => {
+                shape(S::NOT_FOUND, "invalid_request", 0, "There is nothing at this path of the authority.".into())
+            }
             Self::Method { allowed, received } => shape(
                 S::METHOD_NOT_ALLOWED,
                 "invalid_request",
@@ -159,10 +147,8 @@ impl Refusal {
                 "'client_secret' is required for the 'client_credentials' grant type.".into(),
             ),
             Self::Client(client) => {
-                let whose = client
-                    .as_deref()
-                    .map(|id| format!(", for a secret added to app '{id}'"))
-                    .unwrap_or_default();
+                let whose =
+                    client.as_deref().map(|id| format!(", for a secret added to app '{id}'")).unwrap_or_default();
                 shape(
                     S::UNAUTHORIZED,
                     "invalid_client",
@@ -224,18 +210,9 @@ fn timestamp(unix_ms: i64) -> String {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let month_from_march = (5 * of_year + 2) / 153;
     let day_of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day_of_month:02} {:02}:{:02}:{:02}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{year:04}-{month:02}-{day_of_month:02} {:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]

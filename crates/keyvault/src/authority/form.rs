@@ -34,17 +34,12 @@ impl Form {
     /// Reads the body of a request. Blanks and line ends around names and values don't count: flows are typed by hand,
     /// one parameter a line.
     pub(super) fn parse(ask: &Ask<'_>) -> Result<Self, Refusal> {
-        let typed = ask
-            .headers
-            .get(header::CONTENT_TYPE)
-            .map(|kind| kind.to_str().unwrap_or("?"));
+        let typed = ask.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or("?"));
         let is_form = typed.is_none_or(|kind| {
             let essence = kind.split(';').next().unwrap_or_default().trim();
             essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
         });
-        let text = core::str::from_utf8(ask.body)
-            .ok()
-            .filter(|text| is_form && text.len() <= MAX_FORM_BYTES);
+        let text = core::str::from_utf8(ask.body).ok().filter(|text| is_form && text.len() <= MAX_FORM_BYTES);
         // What can't be read has no parameter, and this is the first that is missed.
         let text = text.ok_or(Refusal::Missing("grant_type"))?;
         let mut form = Self::default();

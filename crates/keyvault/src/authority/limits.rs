@@ -11,20 +11,11 @@ use std::sync::{Mutex, PoisonError};
 use crate::ask::Now;
 
 /// Requests of one address, or one IPv6 network of 64 bits: it bounds what a stranger may make us compute and write.
-const REQUESTS: Rate = Rate {
-    burst: 100,
-    per_second: 10,
-};
+const REQUESTS: Rate = Rate { burst: 100, per_second: 10 };
 /// Tokens of one client, each of which is an RSA signature.
-const TOKENS: Rate = Rate {
-    burst: 100,
-    per_second: 10,
-};
+const TOKENS: Rate = Rate { burst: 100, per_second: 10 };
 /// Refusals of one client id, each of which is a durable line of the audit.
-const REFUSALS: Rate = Rate {
-    burst: 20,
-    per_second: 1,
-};
+const REFUSALS: Rate = Rate { burst: 20, per_second: 1 };
 /// How many buckets are kept. Whoever finds no room shares one.
 const MAX_BUCKETS: usize = 10_000;
 /// How often a full table is searched for buckets that are full again, in milliseconds.
@@ -88,10 +79,7 @@ struct Level {
 
 impl Limits {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Table {
-            levels: HashMap::new(),
-            swept_ms: i64::MIN,
-        }))
+        Self(Mutex::new(Table { levels: HashMap::new(), swept_ms: i64::MIN }))
     }
 
     /// Takes a permit, or tells after how many seconds there is one.
@@ -99,10 +87,7 @@ impl Limits {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = table.with_room_for(bucket, now.unix_ms);
         let rate = bucket.rate();
-        let level = table
-            .levels
-            .entry(bucket)
-            .or_insert_with(|| Level::full(rate, now.unix_ms));
+        let level = table.levels.entry(bucket).or_insert_with(|| Level::full(rate, now.unix_ms));
         *level = level.now(rate, now.unix_ms);
         if level.thousandths >= 1000 {
             level.thousandths -= 1000;
@@ -128,31 +113,19 @@ impl Table {
                 level.now(rate, now_ms).thousandths < i64::from(rate.burst) * 1000
             });
         }
-        if self.levels.len() < MAX_BUCKETS {
-            bucket
-        } else {
-            Bucket::Others
-        }
+        if self.levels.len() < MAX_BUCKETS { bucket } else { Bucket::Others }
     }
 }
 
 impl Level {
     fn full(rate: Rate, at_ms: i64) -> Self {
-        Self {
-            thousandths: i64::from(rate.burst) * 1000,
-            at_ms,
-        }
+        Self { thousandths: i64::from(rate.burst) * 1000, at_ms }
     }
 
     fn now(self, rate: Rate, now_ms: i64) -> Self {
         let passed_ms = now_ms.saturating_sub(self.at_ms).max(0);
-        let filled = self
-            .thousandths
-            .saturating_add(passed_ms.saturating_mul(i64::from(rate.per_second)));
-        Self {
-            thousandths: filled.min(i64::from(rate.burst) * 1000),
-            at_ms: now_ms,
-        }
+        let filled = self.thousandths.saturating_add(passed_ms.saturating_mul(i64::from(rate.per_second)));
+        Self { thousandths: filled.min(i64::from(rate.burst) * 1000), at_ms: now_ms }
     }
 }
 
@@ -178,11 +151,7 @@ mod tests {
         assert_eq!(limits.take(source("192.0.2.2"), at(5000)), Ok(()), "another source");
         assert_eq!(limits.take(source("192.0.2.1"), at(5099)), Err(1));
         assert_eq!(limits.take(source("192.0.2.1"), at(5100)), Ok(()));
-        assert_eq!(
-            limits.take(source("192.0.2.1"), at(0)),
-            Err(1),
-            "a clock that was set back gives nothing"
-        );
+        assert_eq!(limits.take(source("192.0.2.1"), at(0)), Err(1), "a clock that was set back gives nothing");
     }
 
     #[test]

@@ -76,10 +76,7 @@ impl<S: Store> KeyVault<S> {
     async fn authority_body(&self, ask: &Ask<'_>, directory: &Directory) -> Result<Vec<u8>, Refusal> {
         let (endpoint, tenant) = Endpoint::parse(ask.uri.path()).ok_or(Refusal::NoSuchPath)?;
         if *ask.method != endpoint.method() {
-            return Err(Refusal::Method {
-                allowed: endpoint.method(),
-                received: ask.method.clone(),
-            });
+            return Err(Refusal::Method { allowed: endpoint.method(), received: ask.method.clone() });
         }
         match endpoint {
             Endpoint::TokenByScope | Endpoint::TokenByResource => {
@@ -92,11 +89,7 @@ impl<S: Store> KeyVault<S> {
     }
 
     fn authority_refusal(&self, ask: &Ask<'_>, refusal: &Refusal) -> Response<Bytes> {
-        let trace = Trace {
-            request: self.ids.next(),
-            client: client_request_id(ask),
-            unix_ms: ask.now.unix_ms,
-        };
+        let trace = Trace { request: self.ids.next(), client: client_request_id(ask), unix_ms: ask.now.unix_ms };
         let mut answer = self.authority_answer(ask, trace.request, refusal.status(), refusal.body(&trace));
         let headers = answer.headers_mut();
         if let Some(seconds) = refusal.retry_after_seconds() {
@@ -107,15 +100,9 @@ impl<S: Store> KeyVault<S> {
             headers.insert(header::ALLOW, allowed);
         }
         // RFC 6749, section 5.2: who tried Basic is told so.
-        let basic = ask
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| credentials(value, "Basic"));
+        let basic = ask.headers.get(header::AUTHORIZATION).and_then(|value| credentials(value, "Basic"));
         if refusal.status() == StatusCode::UNAUTHORIZED && basic.is_some() {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"vestal\""),
-            );
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"vestal\""));
         }
         if let Some(cause) = refusal.cause() {
             answer.extensions_mut().insert(Cause(cause));
@@ -150,11 +137,7 @@ mod tests {
         for (path, endpoint, tenant) in [
             ("/adfs/oauth2/v2.0/token", E::TokenByScope, "adfs"),
             ("/adfs/oauth2/token/", E::TokenByResource, "adfs"),
-            (
-                "//contoso.example//oauth2/v2.0/token",
-                E::TokenByScope,
-                "contoso.example",
-            ),
+            ("//contoso.example//oauth2/v2.0/token", E::TokenByScope, "contoso.example"),
             ("/adfs/.well-known/openid-configuration", E::Configuration, "adfs"),
             ("/t/v2.0/.well-known/openid-configuration", E::Configuration, "t"),
             ("/t/discovery/v2.0/keys", E::Keys, "t"),
@@ -163,13 +146,7 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(path), Some((endpoint, tenant)), "{path}");
         }
-        for path in [
-            "/",
-            "/adfs",
-            "/oauth2/v2.0/token",
-            "/adfs/oauth2/v2.0/authorize",
-            "/adfs/oauth2/v2.0/token/x",
-        ] {
+        for path in ["/", "/adfs", "/oauth2/v2.0/token", "/adfs/oauth2/v2.0/authorize", "/adfs/oauth2/v2.0/token/x"] {
             assert_eq!(Endpoint::parse(path), None, "{path}");
         }
     }

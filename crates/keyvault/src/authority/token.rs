@@ -65,11 +65,9 @@ impl<S: Store> KeyVault<S> {
             now,
         };
         let key = signing::in_use(&directory.keys, now).ok_or(Refusal::Signing)?;
-        let access_token = grant
-            .sign(&directory.tenant, &issuer(&self.sites, directory), key)
-            .map_err(|_| Refusal::Signing)?;
-        self.audit
-            .read(&entry(ask, Some(&client.app.name), AuditOutcome::Allowed));
+        let access_token =
+            grant.sign(&directory.tenant, &issuer(&self.sites, directory), key).map_err(|_| Refusal::Signing)?;
+        self.audit.read(&entry(ask, Some(&client.app.name), AuditOutcome::Allowed));
         self.counters.count(Operation::Authenticate, AuditOutcome::Allowed);
         let issued = Issued {
             token_type: "Bearer",
@@ -97,14 +95,10 @@ impl<S: Store> KeyVault<S> {
             return Ok(client);
         }
         self.counters.count(Operation::Authenticate, AuditOutcome::Refused);
-        let bucket = id
-            .as_ref()
-            .map_or_else(|| clipped(&presented.client_id).to_owned(), ToString::to_string);
+        let bucket = id.as_ref().map_or_else(|| clipped(&presented.client_id).to_owned(), ToString::to_string);
         self.permit(Bucket::Refusals(bucket), ask)?;
         // What is no GUID may be a secret that was put into the wrong field: it is neither written down nor repeated.
-        self.audit
-            .write(&entry(ask, id.as_ref().map(ClientId::as_str), AuditOutcome::Refused))
-            .await?;
+        self.audit.write(&entry(ask, id.as_ref().map(ClientId::as_str), AuditOutcome::Refused)).await?;
         Err(Refusal::Client(id.map(String::from)))
     }
 
@@ -121,17 +115,12 @@ impl<S: Store> KeyVault<S> {
         if self.sites.accepts_resource(resource) {
             Ok(resource.to_owned())
         } else {
-            Err(Refusal::Resource {
-                resource: excerpt(resource),
-                tenant: directory.tenant.clone(),
-            })
+            Err(Refusal::Resource { resource: excerpt(resource), tenant: directory.tenant.clone() })
         }
     }
 
     fn permit(&self, bucket: Bucket, ask: &Ask<'_>) -> Result<(), Refusal> {
-        self.limits
-            .take(bucket, ask.now)
-            .map_err(|retry_after_seconds| Refusal::TooMany { retry_after_seconds })
+        self.limits.take(bucket, ask.now).map_err(|retry_after_seconds| Refusal::TooMany { retry_after_seconds })
     }
 }
 
@@ -152,11 +141,7 @@ fn accepted<'d>(
 /// When a token counts as issued. Right after a revocation, which refuses all of its second, that is the next second:
 /// a client that was quick to come back would else keep a token that is never taken.
 fn issue_time(now: i64, tokens_not_before: i64) -> i64 {
-    if (now..=now + LEEWAY_SECONDS).contains(&tokens_not_before) {
-        tokens_not_before
-    } else {
-        now
-    }
+    if (now..=now + LEEWAY_SECONDS).contains(&tokens_not_before) { tokens_not_before } else { now }
 }
 
 fn entry<'e>(ask: &Ask<'_>, app: Option<&'e str>, outcome: AuditOutcome) -> AuditEntry<'e> {
@@ -178,6 +163,5 @@ fn excerpt(text: &str) -> String {
 }
 
 fn clipped(text: &str) -> &str {
-    text.get(..MAX_CLIENT_ID_BYTES)
-        .unwrap_or(if text.len() <= MAX_CLIENT_ID_BYTES { text } else { "" })
+    text.get(..MAX_CLIENT_ID_BYTES).unwrap_or(if text.len() <= MAX_CLIENT_ID_BYTES { text } else { "" })
 }

@@ -40,38 +40,19 @@ impl<S: Store> KeyVault<S> {
             return None;
         }
         let api = Query::parse(ask.uri.query()).api_version().ok()?;
-        let current = self
-            .records
-            .current_in_memory(&vault.name, folded(&route.name, &mut [0; _])?)?;
+        let current = self.records.current_in_memory(&vault.name, folded(&route.name, &mut [0; _])?)?;
         let row = &current.version;
         if let Some(version) = &route.version {
-            VersionId::parse(version)
-                .ok()
-                .filter(|version| *version == row.version)?;
+            VersionId::parse(version).ok().filter(|version| *version == row.version)?;
         }
-        let allowed = decide(
-            &caller.policies,
-            &caller.app.object_id,
-            &vault.name,
-            Permission::Get,
-            Some(&current.name),
-        );
+        let allowed =
+            decide(&caller.policies, &caller.app.object_id, &vault.name, Permission::Get, Some(&current.name));
         if !allowed.is_allowed() || !row.enabled {
             return None;
         }
-        let body = self
-            .opened(Wording { host, api }, current.name.as_written(), row)
-            .ok()?;
-        let call = Call {
-            ask,
-            host,
-            vault,
-            directory,
-            caller,
-            operation: Operation::SecretGet,
-        };
-        self.audit
-            .read(&call.entry(current.name.as_written(), Some(row.version), AuditOutcome::Allowed));
+        let body = self.opened(Wording { host, api }, current.name.as_written(), row).ok()?;
+        let call = Call { ask, host, vault, directory, caller, operation: Operation::SecretGet };
+        self.audit.read(&call.entry(current.name.as_written(), Some(row.version), AuditOutcome::Allowed));
         self.counters.count(Operation::SecretGet, AuditOutcome::Allowed);
         Some(self.vault_answer(ask, StatusCode::OK, body))
     }
@@ -80,19 +61,11 @@ impl<S: Store> KeyVault<S> {
     pub(super) async fn get(&self, checked: &Checked<'_>, name: &SecretName) -> Result<Vec<u8>, Refusal> {
         let version = checked.version(name)?;
         let failed = |error| checked.failed(name, error);
-        let current = self
-            .records
-            .current(&checked.call.vault.name, name)
-            .await
-            .map_err(failed)?;
+        let current = self.records.current(&checked.call.vault.name, name).await.map_err(failed)?;
         let other;
         let row = match version {
             Some(version) if version != current.version.version => {
-                other = self
-                    .records
-                    .version(&checked.call.vault.name, name, version)
-                    .await
-                    .map_err(failed)?;
+                other = self.records.version(&checked.call.vault.name, name, version).await.map_err(failed)?;
                 &other
             }
             _ => &current.version,
@@ -105,9 +78,7 @@ impl<S: Store> KeyVault<S> {
 
     /// The bundle of a version, its value included.
     fn opened(&self, wording: Wording<'_>, name: &str, row: &VersionRow) -> Result<Vec<u8>, RecordError> {
-        self.with_view(row, |view| {
-            bundle::bundle(wording, name, row, Some(view.value), bundle::details_of(view))
-        })
+        self.with_view(row, |view| bundle::bundle(wording, name, row, Some(view.value), bundle::details_of(view)))
     }
 
     /// Opens a version, shows it to `read`, and wipes what was opened.
@@ -117,17 +88,12 @@ impl<S: Store> KeyVault<S> {
         read: impl FnOnce(&SecretBodyView<'_>) -> R,
     ) -> Result<R, RecordError> {
         OPENED.with_borrow_mut(|buffer| {
-            let result = self
-                .records
-                .with_body(row, buffer, |body| SecretBodyView::decode(body).map(|view| read(&view)));
+            let result =
+                self.records.with_body(row, buffer, |body| SecretBodyView::decode(body).map(|view| read(&view)));
             // The buffer stays, so this is not optimised away; it is far cheaper than giving the memory back.
             buffer.fill(0);
             result?.map_err(|error| {
-                RecordError::Sealed(format!(
-                    "version {} of secret {} ({error})",
-                    row.version,
-                    row.name.folded()
-                ))
+                RecordError::Sealed(format!("version {} of secret {} ({error})", row.version, row.name.folded()))
             })
         })
     }

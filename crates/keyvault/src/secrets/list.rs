@@ -28,11 +28,7 @@ impl<S: Store> KeyVault<S> {
         let (call, wanted) = (checked.call, checked.query.max_results()?);
         let (vault, app) = (&call.vault.name, &call.caller.app.object_id);
         let pages = Pages::new(&call.directory.pepper, &["secrets", vault.as_str(), app.as_str()]);
-        let mut after = checked
-            .query
-            .skip_token()
-            .map(|token| name_of(&pages.place(token)?))
-            .transpose()?;
+        let mut after = checked.query.skip_token().map(|token| name_of(&pages.place(token)?)).transpose()?;
         let mut page = Page::new(wanted);
         for _ in 0..MAX_SCANNED / BATCH {
             let batch = self.records.secrets(vault, after.as_ref(), BATCH).await?;
@@ -70,40 +66,22 @@ impl<S: Store> KeyVault<S> {
     pub(super) async fn list_versions(&self, checked: &Checked<'_>, name: &SecretName) -> Result<Vec<u8>, Refusal> {
         let (call, wanted) = (checked.call, checked.query.max_results()?);
         let (vault, app) = (&call.vault.name, &call.caller.app.object_id);
-        let pages = Pages::new(
-            &call.directory.pepper,
-            &["versions", vault.as_str(), app.as_str(), name.folded()],
-        );
-        let after = checked
-            .query
-            .skip_token()
-            .map(|token| version_of(&pages.place(token)?))
-            .transpose()?;
+        let pages = Pages::new(&call.directory.pepper, &["versions", vault.as_str(), app.as_str(), name.folded()]);
+        let after = checked.query.skip_token().map(|token| version_of(&pages.place(token)?)).transpose()?;
         let as_written = match self.records.current(vault, name).await {
             Ok(current) => current.name.clone(),
             Err(RecordError::NotFound) => return Ok(empty_page()),
             Err(error) => return Err(error.into()),
         };
-        let mut rows = self
-            .records
-            .store()
-            .versions(vault, name, after, wanted + 1)
-            .await
-            .map_err(RecordError::from)?;
+        let mut rows =
+            self.records.store().versions(vault, name, after, wanted + 1).await.map_err(RecordError::from)?;
         let more = rows.len() > wanted;
         rows.truncate(wanted);
         let mut page = Page::new(rows.len());
         for row in &rows {
             self.with_view(row, |view| {
                 page.add(|json| {
-                    bundle::item(
-                        json,
-                        checked.wording(),
-                        as_written.as_written(),
-                        row,
-                        true,
-                        bundle::details_of(view),
-                    );
+                    bundle::item(json, checked.wording(), as_written.as_written(), row, true, bundle::details_of(view));
                 });
             })?;
         }

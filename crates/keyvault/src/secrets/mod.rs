@@ -58,9 +58,7 @@ impl<S: Store> KeyVault<S> {
             Ok(caller) => caller,
             Err(refusal) => {
                 let mut answer = self.refused(ask, &refusal);
-                answer
-                    .headers_mut()
-                    .insert(header::WWW_AUTHENTICATE, self.challenge(host, vault, directory));
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, self.challenge(host, vault, directory));
                 return answer;
             }
         };
@@ -75,30 +73,16 @@ impl<S: Store> KeyVault<S> {
                 return answer;
             }
         };
-        let call = Call {
-            ask,
-            host,
-            vault,
-            directory,
-            caller,
-            operation: route.operation,
-        };
+        let call = Call { ask, host, vault, directory, caller, operation: route.operation };
         let result = self.perform(&call, &route).await;
         let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| AuditOutcome::Allowed);
         self.counters.count(call.operation, outcome);
         // A change that was made stands in the audit already.
         let changed = matches!(call.operation, Operation::SecretSet | Operation::SecretUpdate);
         if !(changed && result.is_ok()) {
-            let version = route
-                .version
-                .as_deref()
-                .and_then(|version| VersionId::parse(version).ok());
+            let version = route.version.as_deref().and_then(|version| VersionId::parse(version).ok());
             // What is no name stays out of the audit, whose lines have a length.
-            let name = if SecretName::parse(&route.name).is_ok() {
-                &*route.name
-            } else {
-                ""
-            };
+            let name = if SecretName::parse(&route.name).is_ok() { &*route.name } else { "" };
             self.audit.read(&call.entry(name, version, outcome));
         }
         match result {
@@ -138,10 +122,8 @@ impl<S: Store> KeyVault<S> {
             Challenge::Tenant => &directory.tenant,
         };
         let parent = host.split_once('.').map_or(host, |(_, parent)| parent);
-        let challenge = format!(
-            "Bearer authorization=\"{}/{tenant}\", resource=\"https://{parent}\"",
-            self.sites.authority()
-        );
+        let challenge =
+            format!("Bearer authorization=\"{}/{tenant}\", resource=\"https://{parent}\"", self.sites.authority());
         HeaderValue::from_str(&challenge).expect("a checked Host and our own address can stand in a header")
     }
 
@@ -156,12 +138,7 @@ impl<S: Store> KeyVault<S> {
             self.permitted(call, name.as_ref())?;
         }
         let query = Query::parse(call.ask.uri.query());
-        let checked = Checked {
-            call,
-            api: query.api_version()?,
-            query,
-            version: route.version.as_deref(),
-        };
+        let checked = Checked { call, api: query.api_version()?, query, version: route.version.as_deref() };
         match (call.operation, name) {
             (O::SecretGet, Some(name)) => self.get(&checked, &name).await,
             (O::SecretSet, Some(name)) => self.set(&checked, name).await,
@@ -180,13 +157,7 @@ impl<S: Store> KeyVault<S> {
     /// Whether the caller may do this, to a secret of this name or, without one, to any.
     fn permitted(&self, call: &Call<'_>, name: Option<&SecretName>) -> Result<(), Refusal> {
         let (app, permission) = (&call.caller.app, call.operation.permission());
-        match decide(
-            &call.caller.policies,
-            &app.object_id,
-            &call.vault.name,
-            permission,
-            name,
-        ) {
+        match decide(&call.caller.policies, &app.object_id, &call.vault.name, permission, name) {
             Decision::Allowed(_) => Ok(()),
             Decision::Refused(_) => Err(Refusal::AccessDenied {
                 caller: format!(
@@ -196,11 +167,7 @@ impl<S: Store> KeyVault<S> {
                     token::issuer(&self.sites, call.directory)
                 ),
                 permission: permission.as_str(),
-                vault: format!(
-                    "{};location={}",
-                    call.vault.name,
-                    self.sites.region().to_str().unwrap_or_default()
-                ),
+                vault: format!("{};location={}", call.vault.name, self.sites.region().to_str().unwrap_or_default()),
             }),
         }
     }
@@ -223,17 +190,12 @@ impl<'r> Call<'r> {
 
 impl<'r> Checked<'r> {
     fn wording(&self) -> Wording<'r> {
-        Wording {
-            host: self.call.host,
-            api: self.api,
-        }
+        Wording { host: self.call.host, api: self.api }
     }
 
     /// The version in the path. What is no version id names a version that is not there.
     fn version(&self, name: &SecretName) -> Result<Option<VersionId>, Refusal> {
-        self.version
-            .map(|version| VersionId::parse(version).map_err(|_| self.not_found(name)))
-            .transpose()
+        self.version.map(|version| VersionId::parse(version).map_err(|_| self.not_found(name))).transpose()
     }
 
     fn not_found(&self, name: &SecretName) -> Refusal {

@@ -26,16 +26,10 @@ pub(super) struct Pages {
 impl Pages {
     /// `list` names the list and the app that reads it.
     pub(super) fn new(pepper: &Secret, list: &[&str]) -> Self {
-        let derived = hmac::sign(
-            &hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()),
-            b"vestal/skiptoken/1",
-        );
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()), b"vestal/skiptoken/1");
         let key = UnboundKey::new(&AES_256_GCM, derived.as_ref()).expect("AES-256 takes a key of 32 bytes");
         // No part holds this byte, so that no two lists have one name.
-        Self {
-            key: LessSafeKey::new(key),
-            list: list.join("\n").into_bytes(),
-        }
+        Self { key: LessSafeKey::new(key), list: list.join("\n").into_bytes() }
     }
 
     /// The token for a page that begins after `place`.
@@ -61,10 +55,7 @@ impl Pages {
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(&self.list), sealed)
             .map_err(|_| Refusal::SkipToken)?;
         let (length, place) = padded.split_first().ok_or(Refusal::SkipToken)?;
-        place
-            .get(..usize::from(*length))
-            .map(<[u8]>::to_vec)
-            .ok_or(Refusal::SkipToken)
+        place.get(..usize::from(*length)).map(<[u8]>::to_vec).ok_or(Refusal::SkipToken)
     }
 }
 
@@ -86,21 +77,13 @@ mod tests {
         let token = pages.token(b"client-secret", &Fixed);
         assert_eq!(pages.place(&token).unwrap(), b"client-secret");
         assert_eq!(token.len(), pages.token(b"a", &Fixed).len());
-        assert!(
-            token
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        );
+        assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
 
         let other_list = Pages::new(&Secret::copy_of(&[1; 32]), &["secrets", "dev", "other"]);
         let other_pepper = Pages::new(&Secret::copy_of(&[2; 32]), &["secrets", "dev", "app"]);
-        for (pages, token) in [
-            (&other_list, &*token),
-            (&other_pepper, &*token),
-            (&pages, "AAAA"),
-            (&pages, "%"),
-            (&pages, &token[1..]),
-        ] {
+        for (pages, token) in
+            [(&other_list, &*token), (&other_pepper, &*token), (&pages, "AAAA"), (&pages, "%"), (&pages, &token[1..])]
+        {
             assert!(matches!(pages.place(token), Err(Refusal::SkipToken)), "{token}");
         }
     }

@@ -67,9 +67,7 @@ impl UpdateParameters {
 const LAST_DATE: i64 = 253_402_300_799;
 
 fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice::<Object<T>>(body)
-        .map(|object| object.0)
-        .map_err(|_| Refusal::Property)
+    serde_json::from_slice::<Object<T>>(body).map(|object| object.0).map_err(|_| Refusal::Property)
 }
 
 /// A struct that is read from a JSON object only: serde would take an array of its fields too.
@@ -118,11 +116,7 @@ impl<'de> Deserialize<'de> for Date {
             }
 
             fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Date, E> {
-                if (0..=LAST_DATE).contains(&seconds) {
-                    Ok(Date(seconds))
-                } else {
-                    Err(E::custom("out of range"))
-                }
+                if (0..=LAST_DATE).contains(&seconds) { Ok(Date(seconds)) } else { Err(E::custom("out of range")) }
             }
 
             fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Date, E> {

@@ -27,9 +27,7 @@ impl<S: Store> KeyVault<S> {
             written_by: call.caller.app.name.clone(),
         };
         body.check_limits().map_err(|_| Refusal::Property)?;
-        self.audit
-            .write(&call.entry(name.as_written(), None, AuditOutcome::Allowed))
-            .await?;
+        self.audit.write(&call.entry(name.as_written(), None, AuditOutcome::Allowed)).await?;
         let new = NewSecret {
             vault: call.vault.name.clone(),
             name: name.clone(),
@@ -39,11 +37,7 @@ impl<S: Store> KeyVault<S> {
             expires: attributes.exp,
             now,
         };
-        let written = self
-            .records
-            .set(new)
-            .await
-            .map_err(|error| checked.failed(&name, error))?;
+        let written = self.records.set(new).await.map_err(|error| checked.failed(&name, error))?;
         Ok(bundle::bundle(
             checked.wording(),
             written.name.as_written(),
@@ -67,9 +61,7 @@ impl<S: Store> KeyVault<S> {
             content_type: parameters.content_type,
             tags: parameters.tags,
         };
-        self.audit
-            .write(&call.entry(name.as_written(), version, AuditOutcome::Allowed))
-            .await?;
+        self.audit.write(&call.entry(name.as_written(), version, AuditOutcome::Allowed)).await?;
         let written = self
             .records
             .amend(&call.vault.name, name, version, &change, call.ask.now.unix_seconds())
@@ -86,11 +78,7 @@ impl<S: Store> KeyVault<S> {
 }
 
 fn within_limit(body: &[u8]) -> Result<&[u8], Refusal> {
-    if body.len() <= MAX_REQUEST_BYTES {
-        Ok(body)
-    } else {
-        Err(Refusal::Property)
-    }
+    if body.len() <= MAX_REQUEST_BYTES { Ok(body) } else { Err(Refusal::Property) }
 }
 
 /// Checks the limits of what an update brings, as a body that has nothing else.

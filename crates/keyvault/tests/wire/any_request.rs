@@ -93,11 +93,7 @@ fn arbitrary_requests_get_an_answer_that_is_no_500() {
         )),
         body(),
     );
-    let config = ProptestConfig {
-        cases: 3000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
+    let config = ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |((method, segments, query, host, credentials, header, body) in request)| {
         let mut path = format!("/{}", segments.join("/"));
         if let Some(query) = query {

@@ -17,10 +17,7 @@ fn takes(world: &World, id: &str, secret: &str) -> bool {
 fn a_client_secret_is_replaced_while_the_old_one_is_still_taken() {
     let mut world = World::new();
     let owner = world.owner();
-    let replacement = Replacement {
-        old_end: START + 100,
-        new_ends: Some(START + 1000),
-    };
+    let replacement = Replacement { old_end: START + 100, new_ends: Some(START + 1000) };
     let issued = run(world.vault.rotate_secret("owner", replacement, world.now())).unwrap();
     let new = issued.client_secret.expose_str().unwrap();
     assert_eq!(issued.app.client_id.as_str(), owner.id);
@@ -36,18 +33,12 @@ fn a_client_secret_is_replaced_while_the_old_one_is_still_taken() {
     world.now = START + 1000;
     assert!(!takes(&world, &owner.id, new));
 
-    let at_once = Replacement {
-        old_end: world.now,
-        new_ends: None,
-    };
+    let at_once = Replacement { old_end: world.now, new_ends: None };
     let issued = run(world.vault.rotate_secret("owner", at_once, world.now())).unwrap();
     assert_eq!(issued.app.secrets.len(), 1);
     assert!(takes(&world, &owner.id, issued.client_secret.expose_str().unwrap()));
     // A token outlives the secret that it was got with.
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets?api-version=7.4", "").status,
-        StatusCode::OK
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK);
 }
 
 #[test]
@@ -82,10 +73,7 @@ fn names_of_apps_are_checked_and_used_once() {
     for name in ["", "a b", "ä", &"a".repeat(65)] {
         assert_eq!(create(name), Err(AppError::Name(name.to_owned())));
     }
-    assert_eq!(
-        run(world.vault.delete_app("nobody")),
-        Err(AppError::NotFound("nobody".to_owned()))
-    );
+    assert_eq!(run(world.vault.delete_app("nobody")), Err(AppError::NotFound("nobody".to_owned())));
 }
 
 #[test]
@@ -93,26 +81,14 @@ fn an_app_of_the_configuration_file_is_removed_there() {
     let world = World::new();
     let app = world.vault.new_app("filed");
     let define = |removed, replaces| {
-        let write = world
-            .records
-            .define(DefinitionKind::App, "filed", Origin::File, removed, &app, replaces);
+        let write = world.records.define(DefinitionKind::App, "filed", Origin::File, removed, &app, replaces);
         run(world.records.commit(vec![write])).unwrap();
         run(world.vault.reload_directory()).unwrap();
     };
     define(None, None);
-    assert_eq!(
-        run(world.vault.delete_app("filed")),
-        Err(AppError::InFile("filed".to_owned()))
-    );
-    let issued = run(world.vault.rotate_secret(
-        "filed",
-        Replacement {
-            old_end: START,
-            new_ends: None,
-        },
-        world.now(),
-    ))
-    .unwrap();
+    assert_eq!(run(world.vault.delete_app("filed")), Err(AppError::InFile("filed".to_owned())));
+    let issued =
+        run(world.vault.rotate_secret("filed", Replacement { old_end: START, new_ends: None }, world.now())).unwrap();
     let secret = issued.client_secret.expose_str().unwrap();
     assert!(takes(&world, app.client_id.as_str(), secret));
     // Once it has left the file it does nothing.

@@ -26,14 +26,7 @@ fn every_operation_is_told_with_its_outcome_and_without_a_value() {
     let entries = world.audit.entries().split_off(before);
     let told: Vec<_> = entries
         .iter()
-        .map(|entry| {
-            (
-                entry.app.as_deref().unwrap(),
-                entry.operation,
-                entry.name.as_str(),
-                entry.outcome.word(),
-            )
-        })
+        .map(|entry| (entry.app.as_deref().unwrap(), entry.operation, entry.name.as_str(), entry.outcome.word()))
         .collect();
     assert_eq!(
         told,
@@ -63,20 +56,11 @@ fn nothing_is_changed_that_cannot_be_written_down_and_reads_go_on() {
     let owner = world.owner();
     world.set(&owner, "a", "v");
     world.audit.set_full(true);
-    for (method, body) in [
-        ("PUT", r#"{"value":"w"}"#),
-        ("PATCH", r#"{"attributes":{"enabled":false}}"#),
-    ] {
+    for (method, body) in [("PUT", r#"{"value":"w"}"#), ("PATCH", r#"{"attributes":{"enabled":false}}"#)] {
         let answer = world.ask(&owner, method, "/secrets/a?api-version=7.4", body);
-        assert_eq!(
-            (answer.status, answer.error().0),
-            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
-        );
+        assert_eq!((answer.status, answer.error().0), (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"));
     }
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"],
-        "v"
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"], "v");
     world.audit.set_full(false);
     world.set(&owner, "a", "w");
 }
@@ -87,14 +71,7 @@ fn a_write_that_fails_after_it_was_written_down_is_told_too() {
     let owner = world.owner();
     world.store.set_full(true);
     world.ask(&owner, "PUT", "/secrets/a?api-version=7.4", r#"{"value":"w"}"#);
-    let outcomes: Vec<_> = world
-        .audit
-        .entries()
-        .iter()
-        .rev()
-        .take(2)
-        .map(|entry| entry.outcome)
-        .collect();
+    let outcomes: Vec<_> = world.audit.entries().iter().rev().take(2).map(|entry| entry.outcome).collect();
     assert_eq!(outcomes, [AuditOutcome::Failed, AuditOutcome::Allowed]);
 }
 
@@ -107,19 +84,10 @@ fn requests_are_counted_by_what_came_of_them() {
         world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "");
     }
     let count = |operation: &str, outcome: &str| {
-        world
-            .vault
-            .requests()
-            .find(|it| (it.operation, it.outcome) == (operation, outcome))
-            .unwrap()
-            .count
+        world.vault.requests().find(|it| (it.operation, it.outcome) == (operation, outcome)).unwrap().count
     };
     assert_eq!(
-        (
-            count("SecretGet", "allowed"),
-            count("SecretSet", "allowed"),
-            count("SecretGet", "refused")
-        ),
+        (count("SecretGet", "allowed"), count("SecretSet", "allowed"), count("SecretGet", "refused")),
         (3, 1, 0)
     );
     assert_eq!(count("Authenticate", "allowed"), 1);

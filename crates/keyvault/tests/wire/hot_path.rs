@@ -16,9 +16,7 @@ fn request(client: &Client, path: &str) -> Request<Bytes> {
 fn now(world: &World, client: &Client, path: &str) -> Option<Answer> {
     let request = request(client, path);
     let peer = Some("192.0.2.7".parse().unwrap());
-    let answer = world
-        .vault
-        .answer_now(request.method(), request.uri(), request.headers(), world.now(), peer);
+    let answer = world.vault.answer_now(request.method(), request.uri(), request.headers(), world.now(), peer);
     answer.map(Answer::from)
 }
 
@@ -59,18 +57,10 @@ fn what_is_not_a_plain_permitted_read_takes_the_long_way() {
     for name in ["a", "b", "off"] {
         world.set(&owner, name, "v");
     }
-    let old = world.ask(&owner, "GET", "/secrets/b?api-version=7.4", "").body["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let old = world.ask(&owner, "GET", "/secrets/b?api-version=7.4", "").body["id"].as_str().unwrap().to_owned();
     let old = old.rsplit('/').next().unwrap();
     world.set(&owner, "b", "w");
-    world.ask(
-        &owner,
-        "PATCH",
-        "/secrets/off?api-version=7.4",
-        r#"{"attributes":{"enabled":false}}"#,
-    );
+    world.ask(&owner, "PATCH", "/secrets/off?api-version=7.4", r#"{"attributes":{"enabled":false}}"#);
     for (client, name) in [(&owner, "a"), (&owner, "b"), (&owner, "off"), (&reader, "a")] {
         world.ask(client, "GET", &format!("/secrets/{name}?api-version=7.4"), "");
     }
@@ -88,10 +78,7 @@ fn what_is_not_a_plain_permitted_read_takes_the_long_way() {
         assert!(now(&world, client, path).is_none(), "{path}");
     }
     world.now += 3660;
-    assert!(
-        now(&world, &owner, "/secrets/a?api-version=7.4").is_none(),
-        "the token has expired"
-    );
+    assert!(now(&world, &owner, "/secrets/a?api-version=7.4").is_none(), "the token has expired");
     world.now -= 3660;
     run(world.vault.delete_app("owner")).unwrap();
     assert!(now(&world, &owner, "/secrets/a?api-version=7.4").is_none());
@@ -104,10 +91,7 @@ fn a_write_is_seen_by_the_next_read() {
     for value in ["one", "two", "three"] {
         world.set(&owner, "a", value);
         for _ in 0..2 {
-            assert_eq!(
-                world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"],
-                value
-            );
+            assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"], value);
         }
     }
 }
@@ -118,10 +102,7 @@ fn answers_can_be_awaited_on_any_thread() {
     fn shared<T: Send + Sync>() {}
     shared::<keyvault::KeyVault<store::MemoryStore>>();
     let world = World::new();
-    let request = Request::get("/secrets")
-        .header("host", HOST)
-        .body(Bytes::new())
-        .unwrap();
+    let request = Request::get("/secrets").header("host", HOST).body(Bytes::new()).unwrap();
     let future = world.vault.answer(request, world.now(), None);
     sendable(&future);
     assert_eq!(run(future).status(), StatusCode::UNAUTHORIZED);

@@ -34,28 +34,16 @@ fn every_version_of_the_api_is_answered() {
     }
     for version in names {
         let tells_days = !["2016-10-01", "7.0"].contains(&version);
-        let put = world.ask(
-            &owner,
-            "PUT",
-            &format!("/secrets/a?api-version={version}"),
-            r#"{"value":"v"}"#,
-        );
+        let put = world.ask(&owner, "PUT", &format!("/secrets/a?api-version={version}"), r#"{"value":"v"}"#);
         let get = world.ask(&owner, "GET", &format!("/secrets/a?api-version={version}"), "");
         let patch = world.ask(&owner, "PATCH", &format!("/secrets/a?api-version={version}"), "{}");
         let list = world.ask(&owner, "GET", &format!("/secrets?api-version={version}"), "");
-        for (answer, bundle) in [
-            (&put, &put.body),
-            (&get, &get.body),
-            (&patch, &patch.body),
-            (&list, &list.body["value"][0]),
-        ] {
+        for (answer, bundle) in
+            [(&put, &put.body), (&get, &get.body), (&patch, &patch.body), (&list, &list.body["value"][0])]
+        {
             assert_eq!(answer.status, StatusCode::OK, "{version}");
             assert_eq!(bundle["attributes"]["recoveryLevel"], "Recoverable+Purgeable");
-            assert_eq!(
-                bundle["attributes"].get("recoverableDays").is_some(),
-                tells_days,
-                "{version}"
-            );
+            assert_eq!(bundle["attributes"].get("recoverableDays").is_some(), tells_days, "{version}");
         }
     }
     for unknown in ["7.7", "7.40", "7.4%20", "2015-06-01", "2099-01-01", "latest"] {
@@ -81,11 +69,7 @@ fn paths_and_queries_may_be_written_oddly() {
         "/secrets/a-b?x&&api-version=7.4&outContentType=application%2Fx-pem-file",
     ] {
         let answer = world.ask_with(&owner.token, "GET", path, "");
-        assert_eq!(
-            (answer.status, &answer.body["value"]),
-            (StatusCode::OK, &"v".into()),
-            "{path}"
-        );
+        assert_eq!((answer.status, &answer.body["value"]), (StatusCode::OK, &"v".into()), "{path}");
     }
     // Once: what is still encoded then is part of the name.
     let answer = world.ask(&owner, "GET", "/secrets/a%252Db?api-version=7.4", "");
@@ -157,12 +141,7 @@ fn the_host_alone_decides_who_answers() {
         assert_eq!(answer.status, status, "{host}");
         if status == StatusCode::OK {
             // The client finds its vault by the Host that it used.
-            assert!(
-                answer.body["id"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with(&format!("https://{host}/secrets/a/"))
-            );
+            assert!(answer.body["id"].as_str().unwrap().starts_with(&format!("https://{host}/secrets/a/")));
         }
     }
     // HTTP/2 has no Host header.
@@ -178,21 +157,14 @@ fn a_request_without_one_host_is_refused() {
     let world = World::new();
     let none = Request::get("/secrets").body(Bytes::new()).unwrap();
     assert_eq!(world.send(none).status, StatusCode::BAD_REQUEST);
-    let two = Request::get("/secrets")
-        .header("host", HOST)
-        .header("host", "localhost")
-        .body(Bytes::new())
-        .unwrap();
+    let two = Request::get("/secrets").header("host", HOST).header("host", "localhost").body(Bytes::new()).unwrap();
     assert_eq!(world.send_unchecked(two).status, StatusCode::BAD_REQUEST);
 }
 
 #[test]
 fn the_clients_own_request_id_comes_back() {
     let world = World::new();
-    for (sent, comes_back) in [
-        ("3f1c0f5e-0000-4000-8000-000000000000", true),
-        (&*"x".repeat(129), false),
-    ] {
+    for (sent, comes_back) in [("3f1c0f5e-0000-4000-8000-000000000000", true), (&*"x".repeat(129), false)] {
         let request = Request::get("/secrets")
             .header("host", HOST)
             .header("x-ms-client-request-id", sent)

@@ -16,19 +16,13 @@ fn follow(world: &World, client: &Client, first: &str, mut checked: impl FnMut(&
         let Some(next) = page.body["nextLink"].as_str() else {
             return items;
         };
-        path = next
-            .strip_prefix("https://dev.vault.localhost:8443")
-            .unwrap()
-            .to_owned();
+        path = next.strip_prefix("https://dev.vault.localhost:8443").unwrap().to_owned();
     }
     panic!("the pages never end");
 }
 
 fn tails(items: &[serde_json::Value]) -> Vec<String> {
-    items
-        .iter()
-        .map(|item| item["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
-        .collect()
+    items.iter().map(|item| item["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -47,26 +41,16 @@ fn sixty_secrets_come_in_pages_of_at_most_25() {
     names.sort();
     assert_eq!(tails(&items), names);
     assert!(items[0].get("value").is_none());
-    assert_eq!(
-        items[0]["id"], "https://dev.vault.localhost:8443/secrets/Secret-00",
-        "no version"
-    );
+    assert_eq!(items[0]["id"], "https://dev.vault.localhost:8443/secrets/Secret-00", "no version");
 
     for (max, pages) in [(1, 60), (7, 9), (20, 3), (25, 3)] {
         let mut seen = 0;
-        let items = follow(
-            &world,
-            &owner,
-            &format!("/secrets?api-version=7.4&maxresults={max}"),
-            |page| {
-                seen += 1;
-                if let Some(next) = page.body["nextLink"].as_str() {
-                    assert!(
-                        next.contains(&format!("&maxresults={max}")) && next.contains("?api-version=7.4&$skiptoken=")
-                    );
-                }
-            },
-        );
+        let items = follow(&world, &owner, &format!("/secrets?api-version=7.4&maxresults={max}"), |page| {
+            seen += 1;
+            if let Some(next) = page.body["nextLink"].as_str() {
+                assert!(next.contains(&format!("&maxresults={max}")) && next.contains("?api-version=7.4&$skiptoken="));
+            }
+        });
         assert_eq!((items.len(), seen), (60, pages), "maxresults={max}");
     }
 }
@@ -91,10 +75,7 @@ fn sixty_versions_come_in_the_order_of_their_ids() {
         }
     });
     assert_eq!(tails(&items), versions);
-    assert_eq!(
-        items[0]["id"],
-        format!("https://dev.vault.localhost:8443/secrets/A/{}", versions[0])
-    );
+    assert_eq!(items[0]["id"], format!("https://dev.vault.localhost:8443/secrets/A/{}", versions[0]));
 }
 
 #[test]
@@ -129,15 +110,7 @@ fn a_page_goes_on_for_its_own_list_and_reader_alone() {
         world.set(&owner, "versions", "v");
     }
     let first = world.ask(&owner, "GET", "/secrets?api-version=7.4&maxresults=1", "");
-    let token = first.body["nextLink"]
-        .as_str()
-        .unwrap()
-        .split("skiptoken=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap();
+    let token = first.body["nextLink"].as_str().unwrap().split("skiptoken=").nth(1).unwrap().split('&').next().unwrap();
     for (client, path) in [(&other, "/secrets"), (&owner, "/secrets/versions/versions")] {
         let page = world.ask(client, "GET", &format!("{path}?api-version=7.4&$skiptoken={token}"), "");
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{path}");
@@ -145,8 +118,5 @@ fn a_page_goes_on_for_its_own_list_and_reader_alone() {
     // Over a restart the client goes on.
     let path = format!("/secrets?api-version=7.4&$skiptoken={token}");
     let world = world.restarted();
-    assert_eq!(
-        tails(world.ask(&owner, "GET", &path, "").body["value"].as_array().unwrap()),
-        ["s1", "s2", "versions"]
-    );
+    assert_eq!(tails(world.ask(&owner, "GET", &path, "").body["value"].as_array().unwrap()), ["s1", "s2", "versions"]);
 }

@@ -8,11 +8,8 @@ use serde_json::Value;
 use crate::world::Answer;
 
 static DESCRIPTIONS: LazyLock<[Value; 2]> = LazyLock::new(|| {
-    [
-        include_str!("../../openapi/secrets-7.4.json"),
-        include_str!("../../openapi/secrets-2026-04-01.json"),
-    ]
-    .map(|text| serde_json::from_str(text).unwrap())
+    [include_str!("../../openapi/secrets-7.4.json"), include_str!("../../openapi/secrets-2026-04-01.json")]
+        .map(|text| serde_json::from_str(text).unwrap())
 });
 
 /// The answer to a request of this method and path must have the shape that every description gives it: known members
@@ -51,9 +48,7 @@ fn template(method: &Method, path: &str) -> &'static str {
 
 fn conforms(description: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     if let Some(reference) = schema["$ref"].as_str() {
-        let target = description
-            .pointer(reference.trim_start_matches('#'))
-            .ok_or("a broken reference")?;
+        let target = description.pointer(reference.trim_start_matches('#')).ok_or("a broken reference")?;
         return conforms(description, target, value);
     }
     if value.is_null() && schema["x-nullable"] == true {
@@ -74,11 +69,7 @@ fn conforms(description: &Value, schema: &Value, value: &Value) -> Result<(), St
     }
     for (name, member) in value.as_object().into_iter().flatten() {
         let known = &schema["properties"][name];
-        let known = if known.is_null() {
-            &schema["additionalProperties"]
-        } else {
-            known
-        };
+        let known = if known.is_null() { &schema["additionalProperties"] } else { known };
         if known.is_null() {
             return Err(format!("{name} is not described"));
         }
@@ -95,10 +86,7 @@ fn the_checker_finds_what_does_not_conform() {
     let description = &DESCRIPTIONS[0];
     let bundle = &description["definitions"]["SecretBundle"];
     for (text, good) in [
-        (
-            r#"{"value":"v","id":"i","attributes":{"enabled":true,"exp":1},"tags":{"a":"b"}}"#,
-            true,
-        ),
+        (r#"{"value":"v","id":"i","attributes":{"enabled":true,"exp":1},"tags":{"a":"b"}}"#, true),
         (r#"{"value":1}"#, false),
         (r#"{"surprise":"v"}"#, false),
         (r#"{"attributes":{"exp":"1"}}"#, false),

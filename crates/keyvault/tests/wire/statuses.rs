@@ -15,12 +15,7 @@ fn every_refusal_has_azures_status_code_and_words() {
     let stranger = world.app("stranger");
     world.set(&owner, "a", "v");
     world.set(&owner, "off", "v");
-    world.ask(
-        &owner,
-        "PATCH",
-        "/secrets/off?api-version=7.4",
-        r#"{"attributes":{"enabled":false}}"#,
-    );
+    world.ask(&owner, "PATCH", "/secrets/off?api-version=7.4", r#"{"attributes":{"enabled":false}}"#);
 
     let version = "0123456789abcdef0123456789abcdef";
     let property = "Property  has invalid value\r\n";
@@ -43,15 +38,7 @@ fn every_refusal_has_azures_status_code_and_words() {
     let too_large = " ".repeat(256 * 1024 + 1);
 
     let owners = [
-        (
-            "GET",
-            "/secrets/nothing?api-version=7.4",
-            "",
-            404,
-            "SecretNotFound",
-            None,
-            MISSING.to_owned(),
-        ),
+        ("GET", "/secrets/nothing?api-version=7.4", "", 404, "SecretNotFound", None, MISSING.to_owned()),
         (
             "GET",
             &format!("/secrets/a/{version}?api-version=7.4"),
@@ -70,15 +57,7 @@ fn every_refusal_has_azures_status_code_and_words() {
             None,
             MISSING.replace("nothing", "a/nonsense"),
         ),
-        (
-            "PATCH",
-            "/secrets/nothing?api-version=7.4",
-            "{}",
-            404,
-            "SecretNotFound",
-            None,
-            MISSING.to_owned(),
-        ),
+        ("PATCH", "/secrets/nothing?api-version=7.4", "{}", 404, "SecretNotFound", None, MISSING.to_owned()),
         (
             "PATCH",
             &format!("/secrets/a/{version}?api-version=7.4"),
@@ -124,24 +103,8 @@ fn every_refusal_has_azures_status_code_and_words() {
             None,
             "The request URI contains an invalid name: a/b".to_owned(),
         ),
-        (
-            "GET",
-            "/secrets/a",
-            "",
-            400,
-            "BadParameter",
-            None,
-            "api-version must be specified".to_owned(),
-        ),
-        (
-            "GET",
-            "/secrets/a?api-version=",
-            "",
-            400,
-            "BadParameter",
-            None,
-            "api-version must be specified".to_owned(),
-        ),
+        ("GET", "/secrets/a", "", 400, "BadParameter", None, "api-version must be specified".to_owned()),
+        ("GET", "/secrets/a?api-version=", "", 400, "BadParameter", None, "api-version must be specified".to_owned()),
         (
             "GET",
             "/secrets/a?api-version=8.0",
@@ -152,33 +115,9 @@ fn every_refusal_has_azures_status_code_and_words() {
             "The specified version (8.0) is not recognized. Consider using the latest supported version (2026-04-01)."
                 .to_owned(),
         ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            "",
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            "{}",
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            "{\"value\":",
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
+        ("PUT", "/secrets/a?api-version=7.4", "", 400, "BadParameter", None, property.to_owned()),
+        ("PUT", "/secrets/a?api-version=7.4", "{}", 400, "BadParameter", None, property.to_owned()),
+        ("PUT", "/secrets/a?api-version=7.4", "{\"value\":", 400, "BadParameter", None, property.to_owned()),
         (
             "PUT",
             "/secrets/a?api-version=7.4",
@@ -188,69 +127,13 @@ fn every_refusal_has_azures_status_code_and_words() {
             None,
             property.to_owned(),
         ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            &too_long_value,
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            &too_long_type,
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            &too_many_tags,
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            &too_long_tag,
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PUT",
-            "/secrets/a?api-version=7.4",
-            &too_large,
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PATCH",
-            "/secrets/a?api-version=7.4",
-            "",
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
-        (
-            "PATCH",
-            "/secrets/a?api-version=7.4",
-            &too_many_tags,
-            400,
-            "BadParameter",
-            None,
-            property.to_owned(),
-        ),
+        ("PUT", "/secrets/a?api-version=7.4", &too_long_value, 400, "BadParameter", None, property.to_owned()),
+        ("PUT", "/secrets/a?api-version=7.4", &too_long_type, 400, "BadParameter", None, property.to_owned()),
+        ("PUT", "/secrets/a?api-version=7.4", &too_many_tags, 400, "BadParameter", None, property.to_owned()),
+        ("PUT", "/secrets/a?api-version=7.4", &too_long_tag, 400, "BadParameter", None, property.to_owned()),
+        ("PUT", "/secrets/a?api-version=7.4", &too_large, 400, "BadParameter", None, property.to_owned()),
+        ("PATCH", "/secrets/a?api-version=7.4", "", 400, "BadParameter", None, property.to_owned()),
+        ("PATCH", "/secrets/a?api-version=7.4", &too_many_tags, 400, "BadParameter", None, property.to_owned()),
         (
             "GET",
             "/secrets?api-version=7.4&maxresults=26",
@@ -287,15 +170,7 @@ fn every_refusal_has_azures_status_code_and_words() {
             None,
             "Parameter $skiptoken has invalid value. Follow nextLink as it was given, or start anew.".to_owned(),
         ),
-        (
-            "GET",
-            "/keys/a?api-version=7.4",
-            "",
-            404,
-            "NotFound",
-            None,
-            "There is nothing at this path.".to_owned(),
-        ),
+        ("GET", "/keys/a?api-version=7.4", "", 404, "NotFound", None, "There is nothing at this path.".to_owned()),
         (
             "POST",
             "/secrets/a?api-version=7.4",
@@ -385,10 +260,7 @@ fn every_refusal_has_azures_status_code_and_words() {
     ] {
         let answer = world.ask(&stranger, method, path, "");
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
-        assert_eq!(
-            answer.error(),
-            ("Forbidden", Some("AccessDenied"), denied(permission).as_str())
-        );
+        assert_eq!(answer.error(), ("Forbidden", Some("AccessDenied"), denied(permission).as_str()));
     }
 }
 
@@ -403,11 +275,9 @@ fn a_405_names_the_methods_that_are_allowed() {
 fn listing_the_versions_of_an_unknown_secret_is_no_error() {
     let world = World::new();
     let owner = world.owner();
-    for path in [
-        "/secrets/nothing/versions?api-version=7.4",
-        "/secrets?api-version=7.4",
-        "/deletedsecrets?api-version=7.4",
-    ] {
+    for path in
+        ["/secrets/nothing/versions?api-version=7.4", "/secrets?api-version=7.4", "/deletedsecrets?api-version=7.4"]
+    {
         let answer = world.ask_with(&owner.token, "GET", path, "");
         assert_eq!(
             (answer.status, answer.text.as_str()),
@@ -427,15 +297,8 @@ fn a_secret_goes_in_and_comes_out() {
     assert_eq!(set.status, StatusCode::OK);
     assert_eq!(set.body["value"], "va\"l\\ue\n\u{1}é");
     let id = set.body["id"].as_str().unwrap();
-    let version = id
-        .strip_prefix("https://dev.vault.localhost:8443/secrets/My-Secret/")
-        .unwrap();
-    assert!(
-        version.len() == 32
-            && version
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    );
+    let version = id.strip_prefix("https://dev.vault.localhost:8443/secrets/My-Secret/").unwrap();
+    assert!(version.len() == 32 && version.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
     assert_eq!(
         set.body["attributes"],
         serde_json::json!({
@@ -470,40 +333,18 @@ fn a_secret_goes_in_and_comes_out() {
     assert_eq!(update.body["contentType"], "x");
     assert_eq!(update.body["tags"], set.body["tags"]);
     let attributes = &update.body["attributes"];
-    assert_eq!(
-        (&attributes["exp"], &attributes["nbf"]),
-        (&1_950_000_000.into(), &1_700_000_000.into())
-    );
-    assert_eq!(
-        (&attributes["created"], &attributes["updated"]),
-        (&(world.now - 5).into(), &world.now.into())
-    );
-    let update = world.ask(
-        &owner,
-        "PATCH",
-        &format!("/secrets/my-secret/{version}?api-version=7.4"),
-        r#"{"tags":{}}"#,
-    );
+    assert_eq!((&attributes["exp"], &attributes["nbf"]), (&1_950_000_000.into(), &1_700_000_000.into()));
+    assert_eq!((&attributes["created"], &attributes["updated"]), (&(world.now - 5).into(), &world.now.into()));
+    let update = world.ask(&owner, "PATCH", &format!("/secrets/my-secret/{version}?api-version=7.4"), r#"{"tags":{}}"#);
     assert_eq!(update.body.get("tags"), None);
 
     // A new version inherits nothing.
     let set = world.set(&owner, "my-secret", "");
     assert_eq!(set.body["value"], "");
     assert!(set.body["id"].as_str().unwrap().contains("/secrets/My-Secret/"));
-    assert_eq!(
-        (set.body.get("contentType"), set.body["attributes"].get("exp")),
-        (None, None)
-    );
-    let old = world.ask(
-        &owner,
-        "GET",
-        &format!("/secrets/my-secret/{version}?api-version=7.4"),
-        "",
-    );
-    assert_eq!(
-        (&old.body["value"], &old.body["contentType"]),
-        (&"va\"l\\ue\n\u{1}é".into(), &"x".into())
-    );
+    assert_eq!((set.body.get("contentType"), set.body["attributes"].get("exp")), (None, None));
+    let old = world.ask(&owner, "GET", &format!("/secrets/my-secret/{version}?api-version=7.4"), "");
+    assert_eq!((&old.body["value"], &old.body["contentType"]), (&"va\"l\\ue\n\u{1}é".into(), &"x".into()));
 }
 
 #[test]
@@ -512,25 +353,14 @@ fn expired_and_early_secrets_are_read_and_disabled_ones_can_be_enabled_again() {
     let owner = world.owner();
     let body = r#"{"value":"v","attributes":{"nbf":4000000000,"exp":1}}"#;
     world.ask(&owner, "PUT", "/secrets/a?api-version=7.4", body);
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"],
-        "v"
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"], "v");
     for (enabled, status) in [(false, StatusCode::FORBIDDEN), (true, StatusCode::OK)] {
         let body = format!(r#"{{"attributes":{{"enabled":{enabled}}}}}"#);
         let update = world.ask(&owner, "PATCH", "/secrets/a?api-version=7.4", &body);
         assert_eq!(update.body["attributes"]["enabled"], enabled);
         let version = update.body["id"].as_str().unwrap().rsplit('/').next().unwrap();
-        assert_eq!(
-            world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").status,
-            status
-        );
-        assert_eq!(
-            world
-                .ask(&owner, "GET", &format!("/secrets/a/{version}?api-version=7.4"), "")
-                .status,
-            status
-        );
+        assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").status, status);
+        assert_eq!(world.ask(&owner, "GET", &format!("/secrets/a/{version}?api-version=7.4"), "").status, status);
     }
 }
 
@@ -540,10 +370,7 @@ fn the_longest_value_of_the_worst_bytes_fits() {
     let owner = world.owner();
     let value = "\u{1}".repeat(25_600);
     world.set(&owner, "a", &value);
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"],
-        value.as_str()
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"], value.as_str());
 }
 
 #[test]
@@ -553,15 +380,8 @@ fn a_store_that_fails_is_503_and_never_401() {
     world.set(&owner, "a", "v");
     world.store.set_full(true);
     let answer = world.ask(&owner, "PUT", "/secrets/a?api-version=7.4", r#"{"value":"w"}"#);
-    assert_eq!(
-        (answer.status, answer.error().0),
-        (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
-    );
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"],
-        "v",
-        "reads go on"
-    );
+    assert_eq!((answer.status, answer.error().0), (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"));
+    assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"], "v", "reads go on");
     world.store.set_full(false);
     world.set(&owner, "a", "w");
 
@@ -569,10 +389,7 @@ fn a_store_that_fails_is_503_and_never_401() {
     let answer = world.ask(&owner, "GET", "/secrets/b?api-version=7.4", "");
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     world.store.set_unreachable(false);
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets/b?api-version=7.4", "").status,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets/b?api-version=7.4", "").status, StatusCode::NOT_FOUND);
 }
 
 #[test]

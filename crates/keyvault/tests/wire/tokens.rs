@@ -22,12 +22,7 @@ fn a_client_without_a_token_is_challenged_before_anything_else_is_looked_at() {
         ("GET", "/nothing/at/all"),
         ("TRACE", "/"),
     ] {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", HOST)
-            .body(Bytes::new())
-            .unwrap();
+        let request = Request::builder().method(method).uri(path).header("host", HOST).body(Bytes::new()).unwrap();
         let answer = world.send(request);
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
         assert_eq!(answer.headers["www-authenticate"], CHALLENGE);
@@ -48,10 +43,7 @@ fn the_challenge_names_the_vaults_tenant_and_the_parent_of_the_host_that_was_use
         ("DEV.Vault.localhost:8443", "adfs", "Vault.localhost:8443"),
         ("other.vault.localhost:8443", &tenant, "vault.localhost:8443"),
     ] {
-        let request = Request::get("/secrets")
-            .header("host", host)
-            .body(Bytes::new())
-            .unwrap();
+        let request = Request::get("/secrets").header("host", host).body(Bytes::new()).unwrap();
         assert_eq!(
             world.send(request).headers["www-authenticate"],
             format!(r#"Bearer authorization="https://localhost:8443/{tenant}", resource="https://{resource}""#)
@@ -70,11 +62,7 @@ fn what_is_no_bearer_token_is_missing() {
             .body(Bytes::new())
             .unwrap();
         let answer = world.send(request);
-        assert_eq!(
-            answer.error().2,
-            "AKV10000: Request is missing a Bearer or PoP token.",
-            "{authorization}"
-        );
+        assert_eq!(answer.error().2, "AKV10000: Request is missing a Bearer or PoP token.", "{authorization}");
     }
     let request = Request::get("/secrets?api-version=7.4")
         .header("host", HOST)
@@ -115,11 +103,7 @@ fn a_forged_or_foreign_token_is_refused_in_azures_words() {
         (format!("{head}."), unknown_key.clone()),
         (format!("{head}.AAAA"), unknown_key.clone()),
         (
-            format!(
-                "{head}.{}{}",
-                if signature.starts_with('A') { 'B' } else { 'A' },
-                &signature[1..]
-            ),
+            format!("{head}.{}{}", if signature.starts_with('A') { 'B' } else { 'A' }, &signature[1..]),
             unknown_key.clone(),
         ),
         ("x".repeat(9000), malformed.clone()),
@@ -134,10 +118,7 @@ fn a_forged_or_foreign_token_is_refused_in_azures_words() {
             }),
             unknown_key.clone(),
         ),
-        (
-            with(|_, claims| claims["oid"] = "00000000-0000-4000-8000-000000000000".into()),
-            unknown_key.clone(),
-        ),
+        (with(|_, claims| claims["oid"] = "00000000-0000-4000-8000-000000000000".into()), unknown_key.clone()),
         (with(|_, claims| claims["exp"] = 9_999_999_999_i64.into()), unknown_key),
         (
             with(|_, claims| claims["aud"] = "https://graph.microsoft.com".into()),
@@ -162,10 +143,7 @@ fn a_forged_or_foreign_token_is_refused_in_azures_words() {
         assert_eq!(answer.error(), ("Unauthorized", None, message.as_str()), "{token}");
         assert_eq!(answer.headers["www-authenticate"], CHALLENGE);
     }
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets?api-version=7.4", "").status,
-        StatusCode::OK
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK);
 }
 
 #[test]
@@ -175,14 +153,8 @@ fn the_audience_may_be_our_own_resource_or_azures() {
     for (scope, audience) in [
         ("https://vault.azure.net/.default", "https://vault.azure.net"),
         ("https://vault.azure.net//.default", "https://vault.azure.net/"),
-        (
-            "https%3A%2F%2Fvault.localhost%3A8443%2F.default",
-            "https://vault.localhost:8443",
-        ),
-        (
-            "openid+https://vault.localhost:9443/.default+profile",
-            "https://vault.localhost:9443",
-        ),
+        ("https%3A%2F%2Fvault.localhost%3A8443%2F.default", "https://vault.localhost:8443"),
+        ("openid+https://vault.localhost:9443/.default+profile", "https://vault.localhost:9443"),
     ] {
         let answer = world.token_request(&format!(
             "grant_type=client_credentials&client_id={}&client_secret={}&scope={scope}",
@@ -192,11 +164,7 @@ fn the_audience_may_be_our_own_resource_or_azures() {
         let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
         assert_eq!(claims["aud"], audience);
-        assert_eq!(
-            world.ask_with(token, "GET", "/secrets?api-version=7.4", "").status,
-            StatusCode::OK,
-            "{scope}"
-        );
+        assert_eq!(world.ask_with(token, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK, "{scope}");
     }
 }
 
@@ -208,18 +176,12 @@ fn a_token_says_who_it_is_for_and_from_whom() {
     let read = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
     let (header, claims) = (read(parts[0]), read(parts[1]));
     assert_eq!((&header["alg"], &header["typ"]), (&"RS256".into(), &"JWT".into()));
-    assert_eq!(
-        claims["iss"],
-        format!("https://localhost:8443/{}/v2.0", world.vault.tenant())
-    );
+    assert_eq!(claims["iss"], format!("https://localhost:8443/{}/v2.0", world.vault.tenant()));
     assert_eq!(claims["appid"], owner.id);
     assert_eq!(claims["oid"], owner.object_id.as_str());
     assert_ne!(claims["oid"], claims["appid"]);
     assert_eq!(claims["tid"], world.vault.tenant());
-    assert_eq!(
-        (&claims["nbf"], &claims["exp"]),
-        (&START.into(), &(START + 3600).into())
-    );
+    assert_eq!((&claims["nbf"], &claims["exp"]), (&START.into(), &(START + 3600).into()));
     assert_ne!(owner.token, world.token(&owner), "two tokens of one second differ");
 }
 
@@ -233,30 +195,18 @@ fn a_token_expires_after_an_hour_and_a_minutes_leeway() {
         let token = world.token(&owner);
         let issued = world.now;
         if seen_before {
-            assert_eq!(
-                world.ask_with(&token, "GET", "/secrets?api-version=7.4", "").status,
-                StatusCode::OK
-            );
+            assert_eq!(world.ask_with(&token, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK);
         }
         world.now = issued + 3659;
-        assert_eq!(
-            world.ask_with(&token, "GET", "/secrets?api-version=7.4", "").status,
-            StatusCode::OK
-        );
+        assert_eq!(world.ask_with(&token, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK);
         world.now = issued + 3660;
         assert!(expired(&world.ask_with(&token, "GET", "/secrets?api-version=7.4", "")));
     }
     let token = world.token(&owner);
     world.now -= 61;
-    assert!(
-        expired(&world.ask_with(&token, "GET", "/secrets?api-version=7.4", "")),
-        "from the future"
-    );
+    assert!(expired(&world.ask_with(&token, "GET", "/secrets?api-version=7.4", "")), "from the future");
     world.now += 1;
-    assert_eq!(
-        world.ask_with(&token, "GET", "/secrets?api-version=7.4", "").status,
-        StatusCode::OK
-    );
+    assert_eq!(world.ask_with(&token, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK);
 }
 
 #[test]
@@ -264,10 +214,7 @@ fn a_deleted_or_revoked_app_is_refused_at_once() {
     let world = World::new();
     let owner = world.owner();
     world.set(&owner, "a", "v");
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").status,
-        StatusCode::OK
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").status, StatusCode::OK);
     run(world.vault.revoke_tokens("owner", world.now())).unwrap();
     let refused = |token: &str| {
         let answer = world.ask_with(token, "GET", "/secrets/a?api-version=7.4", "");
@@ -278,10 +225,7 @@ fn a_deleted_or_revoked_app_is_refused_at_once() {
     refused(&owner.token);
     // A client that comes back within the second gets a token that is taken.
     let renewed = world.token(&owner);
-    assert_eq!(
-        world.ask_with(&renewed, "GET", "/secrets/a?api-version=7.4", "").status,
-        StatusCode::OK
-    );
+    assert_eq!(world.ask_with(&renewed, "GET", "/secrets/a?api-version=7.4", "").status, StatusCode::OK);
     run(world.vault.delete_app("owner")).unwrap();
     refused(&renewed);
     // A new app of the same name is another one.
@@ -297,10 +241,7 @@ fn tokens_and_secrets_outlive_a_restart() {
     let tenant = world.vault.tenant();
     let world = world.restarted();
     assert_eq!(world.vault.tenant(), tenant);
-    assert_eq!(
-        world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"],
-        "v"
-    );
+    assert_eq!(world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "").body["value"], "v");
     world.token(&owner);
 }
 
@@ -310,23 +251,14 @@ fn the_signing_key_changes_without_anybody_noticing() {
     let mut world = World::new();
     let owner = world.owner();
     let published = |world: &World| {
-        let request = Request::get("/adfs/discovery/v2.0/keys")
-            .header("host", "localhost:8443")
-            .body(Bytes::new())
-            .unwrap();
+        let request =
+            Request::get("/adfs/discovery/v2.0/keys").header("host", "localhost:8443").body(Bytes::new()).unwrap();
         let keys = world.send(request).body["keys"].clone();
-        keys.as_array()
-            .unwrap()
-            .iter()
-            .map(|key| key["kid"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
+        keys.as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let signed_by = |token: &str| {
         let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
-        serde_json::from_slice::<Value>(&header).unwrap()["kid"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
     };
     let first = published(&world);
     assert_eq!(first.len(), 1);
@@ -349,12 +281,7 @@ fn the_signing_key_changes_without_anybody_noticing() {
     // The first is kept for as long as a token of it may be presented, and no longer.
     world.now = START + 90 * DAY + 3658;
     run(world.vault.rotate_if_due(world.now())).unwrap();
-    assert_eq!(
-        world
-            .ask_with(&last_of_first, "GET", "/secrets?api-version=7.4", "")
-            .status,
-        StatusCode::OK
-    );
+    assert_eq!(world.ask_with(&last_of_first, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK);
     world.now = START + 90 * DAY + 3660;
     run(world.vault.rotate_if_due(world.now())).unwrap();
     assert_eq!(published(&world), both[1..]);

@@ -51,35 +51,12 @@ impl World {
     pub(crate) fn new() -> Self {
         let store = MemoryStore::new();
         let keyring = Keyring::new(1, &Seed::new(&[5; 32]));
-        let records = Arc::new(Records::new(
-            store.clone(),
-            keyring,
-            Arc::new(Counting::default()),
-            CACHE_BYTES,
-        ));
+        let records = Arc::new(Records::new(store.clone(), keyring, Arc::new(Counting::default()), CACHE_BYTES));
         let audit = Arc::new(MemoryAudit::default());
-        let vault = run(KeyVault::open(
-            Arc::clone(&records),
-            &settings(),
-            audit.clone(),
-            at(START),
-        ))
-        .unwrap();
-        let world = Self {
-            vault,
-            records,
-            store,
-            audit,
-            now: START,
-        };
+        let vault = run(KeyVault::open(Arc::clone(&records), &settings(), audit.clone(), at(START))).unwrap();
+        let world = Self { vault, records, store, audit, now: START };
         world.define(DefinitionKind::Vault, "dev", &VaultDefinition::default());
-        world.define(
-            DefinitionKind::Vault,
-            "other",
-            &VaultDefinition {
-                challenge: Challenge::Tenant,
-            },
-        );
+        world.define(DefinitionKind::Vault, "other", &VaultDefinition { challenge: Challenge::Tenant });
         world
     }
 
@@ -89,20 +66,8 @@ impl World {
         let keyring = Keyring::new(1, &Seed::new(&[5; 32]));
         let entropy = Arc::new(Counting(AtomicU64::new(1 << 32)));
         let records = Arc::new(Records::new(store.clone(), keyring, entropy, CACHE_BYTES));
-        let vault = run(KeyVault::open(
-            Arc::clone(&records),
-            &settings(),
-            self.audit.clone(),
-            at(self.now),
-        ))
-        .unwrap();
-        Self {
-            vault,
-            records,
-            store,
-            audit: self.audit,
-            now: self.now,
-        }
+        let vault = run(KeyVault::open(Arc::clone(&records), &settings(), self.audit.clone(), at(self.now))).unwrap();
+        Self { vault, records, store, audit: self.audit, now: self.now }
     }
 
     pub(crate) fn define<T: serde::Serialize>(&self, kind: DefinitionKind, name: &str, body: &T) {
@@ -195,11 +160,7 @@ impl World {
         if to_vault {
             schema::check(&method, &path, &answer);
             for (name, value) in VAULT_HEADERS {
-                assert_eq!(
-                    answer.headers.get(name).map(|found| found.to_str().unwrap()),
-                    Some(value),
-                    "{name}"
-                );
+                assert_eq!(answer.headers.get(name).map(|found| found.to_str().unwrap()), Some(value), "{name}");
             }
         }
         assert_eq!(answer.headers.get_all("x-ms-request-id").iter().count(), 1);
@@ -223,10 +184,7 @@ const VAULT_HEADERS: [(&str, &str); 9] = [
     ("x-content-type-options", "nosniff"),
     ("x-ms-keyvault-region", "local"),
     ("x-ms-keyvault-service-version", "1.9.0.0"),
-    (
-        "x-ms-keyvault-network-info",
-        "conn_type=Ipv4;addr=192.0.2.7;act_addr_fam=InterNetwork;",
-    ),
+    ("x-ms-keyvault-network-info", "conn_type=Ipv4;addr=192.0.2.7;act_addr_fam=InterNetwork;"),
 ];
 
 impl From<Response<Bytes>> for Answer {
@@ -234,12 +192,7 @@ impl From<Response<Bytes>> for Answer {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.to_vec()).unwrap();
         let body = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        Self {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-            text,
-        }
+        Self { status: parts.status, headers: parts.headers, body, text }
     }
 }
 
@@ -247,11 +200,7 @@ impl Answer {
     /// The code, the inner code and the message of a vault's error.
     pub(crate) fn error(&self) -> (&str, Option<&str>, &str) {
         let error = &self.body["error"];
-        (
-            error["code"].as_str().unwrap(),
-            error["innererror"]["code"].as_str(),
-            error["message"].as_str().unwrap(),
-        )
+        (error["code"].as_str().unwrap(), error["innererror"]["code"].as_str(), error["message"].as_str().unwrap())
     }
 }
 
@@ -264,9 +213,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn at(unix_seconds: i64) -> Now {
-    Now {
-        unix_ms: unix_seconds * 1000,
-    }
+    Now { unix_ms: unix_seconds * 1000 }
 }
 
 /// Runs a future that waits for nothing outside of it.
@@ -288,11 +235,7 @@ struct Counting(AtomicU64);
 impl Entropy for Counting {
     fn fill(&self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
-            let mut z = self
-                .0
-                .fetch_add(1, Ordering::Relaxed)
-                .wrapping_add(1)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);

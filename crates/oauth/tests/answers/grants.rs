@@ -16,23 +16,13 @@ fn a_plain_answer_gives_all_that_is_in_it() {
     assert_eq!((grant.lifetime, grant.source), (seconds(3600), LifetimeSource::Answer));
     assert_eq!(grant.refresh_in, Some(Duration::from_secs(1800)));
     assert_eq!(grant.scope.as_deref(), Some("one two"));
-    assert_eq!(
-        grant.refresh_token.map(|token| token.expose().to_vec()).as_deref(),
-        Some(&b"r/1"[..])
-    );
+    assert_eq!(grant.refresh_token.map(|token| token.expose().to_vec()).as_deref(), Some(&b"r/1"[..]));
     assert_eq!(grant.notes, []);
 }
 
 #[test]
 fn a_body_without_a_real_error_is_a_success() {
-    for rest in [
-        "\"error\":null",
-        "\"error\":\"\"",
-        "\"error\":0",
-        "\"error\":false",
-        "\"error\":[]",
-        "\"ok\":true",
-    ] {
+    for rest in ["\"error\":null", "\"error\":\"\"", "\"error\":0", "\"error\":false", "\"error\":[]", "\"ok\":true"] {
         granted("", &format!("{{\"access_token\":\"t\",{rest}}}"));
     }
 }
@@ -62,34 +52,21 @@ fn a_form_is_read_where_the_provider_says_so_and_explained_where_not() {
     form.headers.content_type = Some("application/x-www-form-urlencoded; charset=utf-8".to_owned());
     let grant = read(&provider("answer.format = \"form\""), &form).expect("granted");
     assert_eq!(grant.access_token.expose(), b"gho_a+b");
-    assert_eq!(
-        (grant.lifetime, grant.scope.as_deref()),
-        (seconds(28_800), Some("repo,gist"))
-    );
+    assert_eq!((grant.lifetime, grant.scope.as_deref()), (seconds(28_800), Some("repo,gist")));
     assert_eq!(grant.notes, []);
 
     let refusal = read(&provider(""), &form).err().expect("refused");
     assert!(refusal.words.contains("answer.format = \"form\""), "{}", refusal.words);
 
-    let refusal = refused(
-        "answer.format = \"form\"",
-        200,
-        "error=bad_verification_code&error_description=no",
-    );
+    let refusal = refused("answer.format = \"form\"", 200, "error=bad_verification_code&error_description=no");
     assert_eq!(refusal.error.as_deref(), Some("bad_verification_code"));
 }
 
 #[test]
 fn a_success_rule_decides_alone() {
     let rule = "answer.success = { field = \"status\", equals = \"SUCCESS\" }";
-    granted(
-        rule,
-        "{\"status\":\"SUCCESS\",\"access_token\":\"t\",\"error\":\"ignored\"}",
-    );
-    for body in [
-        "{\"status\":\"FAILED\",\"access_token\":\"t\"}",
-        "{\"access_token\":\"t\"}",
-    ] {
+    granted(rule, "{\"status\":\"SUCCESS\",\"access_token\":\"t\",\"error\":\"ignored\"}");
+    for body in ["{\"status\":\"FAILED\",\"access_token\":\"t\"}", "{\"access_token\":\"t\"}"] {
         assert!(refused(rule, 200, body).words.contains("the body says that it failed"));
     }
     let flag = "answer.success = { field = \"ok\", equals = true }";
@@ -139,12 +116,7 @@ fn scope_and_token_type_are_kept_where_they_are_plain() {
         let grant = granted("", &format!("{{\"access_token\":\"t\",\"scope\":{written}}}"));
         assert_eq!(grant.scope.as_deref(), expected, "{written}");
     }
-    for (written, expected) in [
-        ("\"Bearer\"", Some("Bearer")),
-        ("\"a b\"", None),
-        ("\"\"", None),
-        ("{}", None),
-    ] {
+    for (written, expected) in [("\"Bearer\"", Some("Bearer")), ("\"a b\"", None), ("\"\"", None), ("{}", None)] {
         let grant = granted("", &format!("{{\"access_token\":\"t\",\"token_type\":{written}}}"));
         assert_eq!(grant.token_type.as_deref(), expected, "{written}");
     }

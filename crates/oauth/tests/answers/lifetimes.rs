@@ -28,41 +28,17 @@ fn a_lifetime_field_is_read_in_every_spelling() {
         ("lifetime.unit = \"minutes\"", "60", seconds(3600), &[]),
         ("lifetime.unit = \"unix_seconds\"", "1800003600", seconds(3600), &[]),
         ("lifetime.unit = \"unix_seconds\"", "\"1800003600\"", seconds(3600), &[]),
-        (
-            "lifetime.unit = \"unix_milliseconds\"",
-            "1800003600000",
-            seconds(3600),
-            &[],
-        ),
-        (
-            "lifetime.unit = \"date\"",
-            "\"2027-01-15T09:00:00Z\"",
-            seconds(3600),
-            &[],
-        ),
-        (
-            "lifetime.unit = \"date\"",
-            "\"2027-01-15T10:00:00.000+01:00\"",
-            seconds(3600),
-            &[],
-        ),
-        (
-            "lifetime.unit = \"date\"",
-            "\"Fri, 15 Jan 2027 09:00:00 GMT\"",
-            seconds(3600),
-            &[],
-        ),
+        ("lifetime.unit = \"unix_milliseconds\"", "1800003600000", seconds(3600), &[]),
+        ("lifetime.unit = \"date\"", "\"2027-01-15T09:00:00Z\"", seconds(3600), &[]),
+        ("lifetime.unit = \"date\"", "\"2027-01-15T10:00:00.000+01:00\"", seconds(3600), &[]),
+        ("lifetime.unit = \"date\"", "\"Fri, 15 Jan 2027 09:00:00 GMT\"", seconds(3600), &[]),
         ("lifetime.unit = \"date\"", "1800003600", seconds(3600), &[]),
         ("lifetime.zero = \"never\"", "0", Lifetime::Never, &[]),
         ("lifetime.zero = \"never\"", "\"-1\"", Lifetime::Never, &[]),
     ];
     for (toml, written, lifetime, notes) in cases {
         let grant = granted(toml, &format!("{{\"access_token\":\"t\",\"expires_in\":{written}}}"));
-        assert_eq!(
-            (grant.lifetime, grant.source),
-            (lifetime, LifetimeSource::Answer),
-            "{toml} {written}"
-        );
+        assert_eq!((grant.lifetime, grant.source), (lifetime, LifetimeSource::Answer), "{toml} {written}");
         assert_eq!(grant.notes, notes, "{toml} {written}");
     }
 }
@@ -80,11 +56,7 @@ fn a_token_that_is_said_to_be_dead_is_refused_and_tried_again() {
         ("lifetime.unit = \"unix_seconds\"", "3600"),
         ("lifetime.unit = \"date\"", "\"1994-11-06T08:49:37Z\""),
     ] {
-        let refusal = refused(
-            toml,
-            200,
-            format!("{{\"access_token\":\"t\",\"expires_in\":{written}}}"),
-        );
+        let refusal = refused(toml, 200, format!("{{\"access_token\":\"t\",\"expires_in\":{written}}}"));
         assert_eq!(refusal.class, RefusalClass::Transient, "{toml} {written}");
         assert!(refusal.words.contains("already dead"), "{}", refusal.words);
     }
@@ -96,23 +68,14 @@ fn a_dead_token_and_a_provider_of_another_time_point_at_this_machines_clock() {
     let mut answer = answer(200, r#"{"access_token":"t","expires_in":"2027-01-15T07:00:00Z"}"#);
     answer.headers.date = Some("Fri, 15 Jan 2027 06:00:00 GMT".to_owned());
     let refusal = read(&provider, &answer).err().expect("refused");
-    assert!(
-        refusal.words.contains("this machine's clock first: it is 7200 s off"),
-        "{}",
-        refusal.words
-    );
+    assert!(refusal.words.contains("this machine's clock first: it is 7200 s off"), "{}", refusal.words);
 }
 
 /// `{"alg":"none"}` and the claims, unsigned.
 fn jwt(claims: &str) -> String {
     use base64::Engine as _;
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-    format!(
-        "{}.{}.{}",
-        encode("{\"alg\":\"none\"}"),
-        encode(claims),
-        encode("signature")
-    )
+    format!("{}.{}.{}", encode("{\"alg\":\"none\"}"), encode(claims), encode("signature"))
 }
 
 #[test]
@@ -122,117 +85,28 @@ fn the_ladder_is_climbed_in_its_order() {
     let alive = jwt("{\"exp\":1800000600}");
     let documented = "lifetime.documented = \"7d\"";
     let cases = [
-        (
-            documented,
-            &alive,
-            ",\"expires_in\":60",
-            Some(hour),
-            Some(day),
-            seconds(60),
-            LifetimeSource::Answer,
-        ),
-        (
-            documented,
-            &alive,
-            "",
-            Some(hour),
-            Some(day),
-            seconds(600),
-            LifetimeSource::Jwt,
-        ),
-        (
-            documented,
-            &alive,
-            ",\"expires_in\":null",
-            Some(hour),
-            Some(day),
-            seconds(600),
-            LifetimeSource::Jwt,
-        ),
-        (
-            documented,
-            &opaque,
-            "",
-            Some(hour),
-            Some(day),
-            seconds(3600),
-            LifetimeSource::LastTime,
-        ),
-        (
-            documented,
-            &opaque,
-            "",
-            None,
-            Some(day),
-            seconds(604_800),
-            LifetimeSource::Documented,
-        ),
-        (
-            documented,
-            &opaque,
-            "",
-            Some(Duration::ZERO),
-            None,
-            seconds(604_800),
-            LifetimeSource::Documented,
-        ),
-        (
-            "lifetime.documented = \"never\"",
-            &opaque,
-            "",
-            None,
-            Some(day),
-            Lifetime::Never,
-            LifetimeSource::Documented,
-        ),
-        (
-            "",
-            &opaque,
-            "",
-            None,
-            Some(day),
-            seconds(86_400),
-            LifetimeSource::Operator,
-        ),
-        (
-            "",
-            &opaque,
-            "",
-            None,
-            None,
-            Lifetime::Guess(Duration::from_secs(300)),
-            LifetimeSource::Guess,
-        ),
+        (documented, &alive, ",\"expires_in\":60", Some(hour), Some(day), seconds(60), LifetimeSource::Answer),
+        (documented, &alive, "", Some(hour), Some(day), seconds(600), LifetimeSource::Jwt),
+        (documented, &alive, ",\"expires_in\":null", Some(hour), Some(day), seconds(600), LifetimeSource::Jwt),
+        (documented, &opaque, "", Some(hour), Some(day), seconds(3600), LifetimeSource::LastTime),
+        (documented, &opaque, "", None, Some(day), seconds(604_800), LifetimeSource::Documented),
+        (documented, &opaque, "", Some(Duration::ZERO), None, seconds(604_800), LifetimeSource::Documented),
+        ("lifetime.documented = \"never\"", &opaque, "", None, Some(day), Lifetime::Never, LifetimeSource::Documented),
+        ("", &opaque, "", None, Some(day), seconds(86_400), LifetimeSource::Operator),
+        ("", &opaque, "", None, None, Lifetime::Guess(Duration::from_secs(300)), LifetimeSource::Guess),
     ];
     for (toml, token, rest, seen_last, operator, lifetime, source) in cases {
         let answer = answer(200, format!("{{\"access_token\":\"{token}\"{rest}}}"));
-        let asked = Asked {
-            seen_last,
-            operator,
-            ..asked()
-        };
+        let asked = Asked { seen_last, operator, ..asked() };
         let grant = read_answer(&provider(toml), &answer, &asked).expect("granted");
-        assert_eq!(
-            (grant.lifetime, grant.source),
-            (lifetime, source),
-            "{toml} {rest} {seen_last:?} {operator:?}"
-        );
+        assert_eq!((grant.lifetime, grant.source), (lifetime, source), "{toml} {rest} {seen_last:?} {operator:?}");
     }
 }
 
 #[test]
 fn what_is_no_lifetime_is_noted_and_the_next_rung_answers() {
-    for written in [
-        "\"soon\"",
-        "\"\"",
-        "true",
-        "[]",
-        "{}",
-        "\"1e3\"",
-        "\"inf\"",
-        "\"NaN\"",
-        "\"2027-01-15T09:00:00\"",
-    ] {
+    for written in ["\"soon\"", "\"\"", "true", "[]", "{}", "\"1e3\"", "\"inf\"", "\"NaN\"", "\"2027-01-15T09:00:00\""]
+    {
         let grant = granted("", &format!("{{\"access_token\":\"t\",\"expires_in\":{written}}}"));
         assert_eq!(grant.source, LifetimeSource::Guess, "{written}");
         assert_eq!(grant.notes, [Note::LifetimeUnreadable], "{written}");
@@ -253,35 +127,19 @@ fn only_a_jwt_with_a_believable_end_says_how_long_it_lives() {
         ("..".to_owned(), LifetimeSource::Guess),
         (format!("{}.x.y", jwt("{\"exp\":1800000600}")), LifetimeSource::Guess),
     ] {
-        assert_eq!(
-            granted("", &format!("{{\"access_token\":\"{token}\"}}")).source,
-            source,
-            "{token}"
-        );
+        assert_eq!(granted("", &format!("{{\"access_token\":\"{token}\"}}")).source, source, "{token}");
     }
-    let refusal = refused(
-        "",
-        200,
-        format!("{{\"access_token\":\"{}\"}}", jwt("{\"exp\":1799999999}")),
-    );
+    let refusal = refused("", 200, format!("{{\"access_token\":\"{}\"}}", jwt("{\"exp\":1799999999}")));
     assert_eq!(refusal.class, RefusalClass::Transient);
     assert!(refusal.words.contains("by its own `exp`"), "{}", refusal.words);
 }
 
 #[test]
 fn a_wish_for_renewal_counts_where_it_lies_inside_the_lifetime() {
-    for (written, expected) in [
-        ("1800", Some(1800)),
-        ("\"1800\"", Some(1800)),
-        ("3600", None),
-        ("0", None),
-        ("-1", None),
-    ] {
+    for (written, expected) in
+        [("1800", Some(1800)), ("\"1800\"", Some(1800)), ("3600", None), ("0", None), ("-1", None)]
+    {
         let body = format!("{{\"access_token\":\"t\",\"expires_in\":3600,\"refresh_in\":{written}}}");
-        assert_eq!(
-            granted("", &body).refresh_in,
-            expected.map(Duration::from_secs),
-            "{written}"
-        );
+        assert_eq!(granted("", &body).refresh_in, expected.map(Duration::from_secs), "{written}");
     }
 }

@@ -14,34 +14,19 @@ mod refusals;
 const RECEIVED: i64 = 1_800_000_000;
 
 fn asked() -> Asked {
-    Asked {
-        grant: GrantType::ClientCredentials,
-        seen_last: None,
-        operator: None,
-        received_unix_seconds: RECEIVED,
-    }
+    Asked { grant: GrantType::ClientCredentials, seen_last: None, operator: None, received_unix_seconds: RECEIVED }
 }
 
 /// A provider with the standard's habits, and what the text says over them.
 fn provider(toml: &str) -> Provider {
-    let table: ProviderTable = toml::from_str(&format!(
-        "title = \"Acme\"\ntoken_url = \"https://acme.test/token\"\n{toml}"
-    ))
-    .expect("a table");
+    let table: ProviderTable =
+        toml::from_str(&format!("title = \"Acme\"\ntoken_url = \"https://acme.test/token\"\n{toml}")).expect("a table");
     table.complete("acme").expect("a provider")
 }
 
 fn answer(status: u16, body: impl AsRef<[u8]>) -> HttpAnswer {
-    let headers = AnswerHeaders {
-        content_type: Some("application/json".to_owned()),
-        ..AnswerHeaders::default()
-    };
-    HttpAnswer {
-        status,
-        headers,
-        body: Secret::copy_of(body.as_ref()),
-        truncated: false,
-    }
+    let headers = AnswerHeaders { content_type: Some("application/json".to_owned()), ..AnswerHeaders::default() };
+    HttpAnswer { status, headers, body: Secret::copy_of(body.as_ref()), truncated: false }
 }
 
 fn read(provider: &Provider, answer: &HttpAnswer) -> Result<Grant, Refusal> {

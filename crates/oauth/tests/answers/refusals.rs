@@ -13,103 +13,28 @@ fn a_success_that_gives_no_token_is_refused_in_words() {
     let cases: [(&str, &str, RefusalClass, &str); 24] = [
         ("", "", RefusalClass::Unknown, "the answer is empty"),
         ("", " \r\n", RefusalClass::Unknown, "the answer is empty"),
-        (
-            "",
-            "<!doctype html><title>Sign in</title>",
-            RefusalClass::Unknown,
-            "a web page",
-        ),
+        ("", "<!doctype html><title>Sign in</title>", RefusalClass::Unknown, "a web page"),
         ("", "null", RefusalClass::Unknown, "not an object"),
         ("", "[{\"access_token\":\"t\"}]", RefusalClass::Unknown, "not an object"),
-        (
-            "",
-            "{\"access_token\":\"t\"",
-            RefusalClass::Unknown,
-            "not readable JSON",
-        ),
+        ("", "{\"access_token\":\"t\"", RefusalClass::Unknown, "not readable JSON"),
         ("", "access_token=t", RefusalClass::Unknown, "not readable JSON"),
         ("", &too_deep, RefusalClass::Unknown, "more than 32 levels"),
-        (
-            "",
-            "{\"access_token\":\"t\",\"access_token\":\"u\"}",
-            RefusalClass::Unknown,
-            "a key comes twice",
-        ),
+        ("", "{\"access_token\":\"t\",\"access_token\":\"u\"}", RefusalClass::Unknown, "a key comes twice"),
         ("", "{}", RefusalClass::Unknown, "no token at `access_token`"),
-        (
-            "",
-            "{\"access_token\":null}",
-            RefusalClass::Unknown,
-            "no token at `access_token`",
-        ),
-        (
-            "",
-            "{\"access_token\":\"\"}",
-            RefusalClass::Unknown,
-            "no token at `access_token`",
-        ),
-        (
-            "answer.token = \"data.token\"",
-            "{\"data\":{}}",
-            RefusalClass::Unknown,
-            "no token at `data.token`",
-        ),
+        ("", "{\"access_token\":null}", RefusalClass::Unknown, "no token at `access_token`"),
+        ("", "{\"access_token\":\"\"}", RefusalClass::Unknown, "no token at `access_token`"),
+        ("answer.token = \"data.token\"", "{\"data\":{}}", RefusalClass::Unknown, "no token at `data.token`"),
         ("", "{\"access_token\":12345}", RefusalClass::Unknown, "is no text"),
-        (
-            "",
-            "{\"access_token\":{\"value\":\"t\"}}",
-            RefusalClass::Unknown,
-            "is no text",
-        ),
-        (
-            "",
-            "{\"access_token\":\"t\\r\\nx: y\"}",
-            RefusalClass::Unknown,
-            "control characters",
-        ),
-        (
-            "",
-            "{\"access_token\":\"\\u0000\"}",
-            RefusalClass::Unknown,
-            "control characters",
-        ),
-        (
-            "",
-            "{\"access_token\":\"\\ud800\"}",
-            RefusalClass::Unknown,
-            "broken escapes",
-        ),
+        ("", "{\"access_token\":{\"value\":\"t\"}}", RefusalClass::Unknown, "is no text"),
+        ("", "{\"access_token\":\"t\\r\\nx: y\"}", RefusalClass::Unknown, "control characters"),
+        ("", "{\"access_token\":\"\\u0000\"}", RefusalClass::Unknown, "control characters"),
+        ("", "{\"access_token\":\"\\ud800\"}", RefusalClass::Unknown, "broken escapes"),
         ("", &too_long, RefusalClass::Permanent, "longer than 25600 bytes"),
-        (
-            "",
-            "{\"error\":\"invalid_client\"}",
-            RefusalClass::Client,
-            "HTTP 200, invalid_client",
-        ),
-        (
-            "",
-            "{\"error\":\"bad_verification_code\"}",
-            RefusalClass::Unknown,
-            "the body says that it failed",
-        ),
-        (
-            "",
-            "{\"ok\":false,\"error\":\"invalid_auth\"}",
-            RefusalClass::Unknown,
-            "HTTP 200, invalid_auth",
-        ),
-        (
-            "",
-            "{\"ok\":false,\"access_token\":\"t\"}",
-            RefusalClass::Unknown,
-            "the body says that it failed",
-        ),
-        (
-            "",
-            "{\"error\":\"invalid_scope\",\"access_token\":\"t\"}",
-            RefusalClass::Permanent,
-            "the scope",
-        ),
+        ("", "{\"error\":\"invalid_client\"}", RefusalClass::Client, "HTTP 200, invalid_client"),
+        ("", "{\"error\":\"bad_verification_code\"}", RefusalClass::Unknown, "the body says that it failed"),
+        ("", "{\"ok\":false,\"error\":\"invalid_auth\"}", RefusalClass::Unknown, "HTTP 200, invalid_auth"),
+        ("", "{\"ok\":false,\"access_token\":\"t\"}", RefusalClass::Unknown, "the body says that it failed"),
+        ("", "{\"error\":\"invalid_scope\",\"access_token\":\"t\"}", RefusalClass::Permanent, "the scope"),
     ];
     for (toml, body, class, words) in cases {
         let refusal = refused(toml, 200, body);
@@ -155,13 +80,7 @@ fn statuses_and_codes_mean_what_the_standards_say() {
         (Refresh, 429, "invalid_grant", throttled, "too many requests"),
         (Refresh, 408, "invalid_grant", Transient, "it is tried again"),
         (Own, 400, "invalid_scope", Permanent, "Correct `scope`"),
-        (
-            Own,
-            400,
-            "unsupported_grant_type",
-            Permanent,
-            "the grant client_credentials",
-        ),
+        (Own, 400, "unsupported_grant_type", Permanent, "the grant client_credentials"),
         (Own, 400, "unauthorized_client", Permanent, "may not use the grant"),
         (Own, 400, "invalid_request", Permanent, "missing or wrong"),
         (Own, 400, "invalid_target", Permanent, "audience"),
@@ -197,15 +116,9 @@ fn statuses_and_codes_mean_what_the_standards_say() {
         (Own, 999, "", Unknown, "nothing is known"),
     ];
     for (grant, status, code, class, words) in cases {
-        let body = if code.is_empty() {
-            String::new()
-        } else {
-            format!("{{\"error\":\"{code}\"}}")
-        };
+        let body = if code.is_empty() { String::new() } else { format!("{{\"error\":\"{code}\"}}") };
         let asked = Asked { grant, ..asked() };
-        let refusal = read_answer(&provider(""), &answer(status, body), &asked)
-            .err()
-            .expect("refused");
+        let refusal = read_answer(&provider(""), &answer(status, body), &asked).err().expect("refused");
         assert_eq!(refusal.class, class, "{grant:?} {status} {code}: {}", refusal.words);
         assert!(refusal.words.contains(words), "{status} {code}: {}", refusal.words);
         assert_eq!(refusal.error.as_deref().unwrap_or_default(), code);
@@ -220,12 +133,7 @@ fn retry_after_is_handed_on_for_429_and_503() {
         (429, Some("30"), None, seconds(30)),
         (503, Some("30"), None, seconds(30)),
         (429, Some("Fri, 15 Jan 2027 08:01:00 GMT"), None, seconds(60)),
-        (
-            429,
-            Some("Fri, 15 Jan 2027 08:01:00 GMT"),
-            Some("Fri, 15 Jan 2027 08:00:50 GMT"),
-            seconds(10),
-        ),
+        (429, Some("Fri, 15 Jan 2027 08:01:00 GMT"), Some("Fri, 15 Jan 2027 08:00:50 GMT"), seconds(10)),
         (429, Some("Fri, 15 Jan 2027 07:00:00 GMT"), None, seconds(0)),
         (429, Some("later"), None, None),
         (429, None, None, None),
@@ -234,18 +142,11 @@ fn retry_after_is_handed_on_for_429_and_503() {
         answer.headers.retry_after = retry_after.map(str::to_owned);
         answer.headers.date = date.map(str::to_owned);
         let refusal = read(&provider(""), &answer).err().expect("refused");
-        assert_eq!(
-            refusal.class,
-            RefusalClass::Throttled { retry_after: wait },
-            "{status} {retry_after:?} {date:?}"
-        );
+        assert_eq!(refusal.class, RefusalClass::Throttled { retry_after: wait }, "{status} {retry_after:?} {date:?}");
     }
     let mut elsewhere = answer(500, "");
     elsewhere.headers.retry_after = Some("30".to_owned());
-    assert_eq!(
-        read(&provider(""), &elsewhere).err().expect("refused").class,
-        RefusalClass::Transient
-    );
+    assert_eq!(read(&provider(""), &elsewhere).err().expect("refused").class, RefusalClass::Transient);
 }
 
 #[test]
@@ -262,47 +163,23 @@ fn a_providers_own_error_map_comes_first() {
         error = "invalid_scope"
         class = "transient"
     "#;
-    assert_eq!(
-        refused(toml, 403, "").class,
-        RefusalClass::Throttled { retry_after: None }
-    );
+    assert_eq!(refused(toml, 403, "").class, RefusalClass::Throttled { retry_after: None });
     let listed = refused(toml, 200, "{\"error\":\"E-17/x\"}");
-    assert_eq!(
-        (listed.class, listed.error.as_deref()),
-        (RefusalClass::Client, Some("E-17/x"))
-    );
-    assert_eq!(
-        refused(toml, 400, "{\"error\":\"invalid_scope\"}").class,
-        RefusalClass::Transient
-    );
-    assert_eq!(
-        refused(toml, 401, "{\"error\":\"invalid_scope\"}").class,
-        RefusalClass::Permanent
-    );
+    assert_eq!((listed.class, listed.error.as_deref()), (RefusalClass::Client, Some("E-17/x")));
+    assert_eq!(refused(toml, 400, "{\"error\":\"invalid_scope\"}").class, RefusalClass::Transient);
+    assert_eq!(refused(toml, 401, "{\"error\":\"invalid_scope\"}").class, RefusalClass::Permanent);
 }
 
 #[test]
 fn error_codes_are_found_in_the_shapes_that_providers_use() {
     for (toml, body, error) in [
         ("", "{\"error\":\"invalid_client\"}", Some("invalid_client")),
-        (
-            "",
-            "{\"error\":{\"code\":190,\"type\":\"OAuthException\"}}",
-            Some("190"),
-        ),
+        ("", "{\"error\":{\"code\":190,\"type\":\"OAuthException\"}}", Some("190")),
         ("", "{\"error\":{\"type\":\"OAuthException\"}}", None),
-        (
-            "",
-            "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}",
-            Some("UNAUTHENTICATED"),
-        ),
+        ("", "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}", Some("UNAUTHENTICATED")),
         ("", "{\"error\":602}", Some("602")),
         ("", "{\"error\":[\"a\"]}", None),
-        (
-            "answer.error = \"errors.0.code\"",
-            "{\"errors\":[{\"code\":\"not_allowed\"}]}",
-            Some("not_allowed"),
-        ),
+        ("answer.error = \"errors.0.code\"", "{\"errors\":[{\"code\":\"not_allowed\"}]}", Some("not_allowed")),
     ] {
         assert_eq!(refused(toml, 400, body).error.as_deref(), error, "{body}");
     }
@@ -336,10 +213,6 @@ fn a_request_id_is_shown_where_it_looks_like_one() {
     assert_eq!(refusal.request_id.as_deref(), Some("b7d1-44"));
     for odd in ["", "a b", "<script>", &"x".repeat(129)] {
         answer.headers.request_id = Some(odd.to_owned());
-        assert_eq!(
-            read(&provider(""), &answer).err().expect("refused").request_id,
-            None,
-            "{odd}"
-        );
+        assert_eq!(read(&provider(""), &answer).err().expect("refused").request_id, None, "{odd}");
     }
 }

@@ -21,10 +21,7 @@ pub(super) fn secret(row: &Row<'_>, at: usize) -> Result<SecretRow, StoreError> 
             name: columns.name(1)?,
             current: VersionId(columns.bytes(2, "current")?),
             changed: columns.number(3, "changed")?,
-            keep_versions: columns
-                .optional(4, "keep_versions")?
-                .map(|keep| fits(keep, "keep_versions"))
-                .transpose()?,
+            keep_versions: columns.optional(4, "keep_versions")?.map(|keep| fits(keep, "keep_versions")).transpose()?,
             sealed: columns.sealed(5)?,
         })
     };
@@ -55,9 +52,7 @@ pub(super) fn secret_with_version(row: &Row<'_>) -> Result<(SecretRow, VersionRo
     let secret = secret(row, 0)?;
     if matches!(row.get_ref(6), Ok(ValueRef::Null)) {
         let key = format!("{}/{}", secret.vault.as_str(), secret.name.folded());
-        return Err(StoreError::Damaged(format!(
-            "table version, key {key}: the current version is gone"
-        )));
+        return Err(StoreError::Damaged(format!("table version, key {key}: the current version is gone")));
     }
     Ok((secret, version(row, 6)?))
 }

@@ -115,9 +115,7 @@ pub(super) fn store_error(error: &rusqlite::Error) -> StoreError {
         ErrorCode::DiskFull => StoreError::Full,
         ErrorCode::SystemIoFailure if is_failed_write(code) => StoreError::Full,
         ErrorCode::SystemIoFailure if !matches!(code, ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA) => {
-            StoreError::Unavailable(format!(
-                "the disk failed to read or lock {DATABASE_FILE} ({message}, {code})"
-            ))
+            StoreError::Unavailable(format!("the disk failed to read or lock {DATABASE_FILE} ({message}, {code})"))
         }
         ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             StoreError::Damaged(format!("the file {DATABASE_FILE} ({message})"))

@@ -19,16 +19,10 @@ pub(super) fn prepare(folder: &Path) -> Result<(PathBuf, File), OpenError> {
         let path = path.to_owned();
         move |error| OpenError::Folder { path, error }
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(failed(folder))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
     let status = fs::metadata(folder).map_err(failed(folder))?;
     if status.permissions().mode() & WRITABLE_BY_OTHERS != 0 {
-        return Err(OpenError::Exposed {
-            folder: folder.to_owned(),
-        });
+        return Err(OpenError::Exposed { folder: folder.to_owned() });
     }
 
     let lock_path = folder.join(LOCK_FILE);
@@ -36,9 +30,7 @@ pub(super) fn prepare(folder: &Path) -> Result<(PathBuf, File), OpenError> {
     lock_for_us(&lock, folder)?;
     // A file that we make is ours, which tells who we are.
     if lock.metadata().map_err(failed(&lock_path))?.uid() != status.uid() {
-        return Err(OpenError::Foreign {
-            folder: folder.to_owned(),
-        });
+        return Err(OpenError::Foreign { folder: folder.to_owned() });
     }
 
     let database = folder.join(DATABASE_FILE);
@@ -53,16 +45,10 @@ fn lock_for_us(mut lock: &File, folder: &Path) -> Result<(), OpenError> {
             let mut holder = String::new();
             let known = lock.take(32).read_to_string(&mut holder).is_ok();
             let process = holder.trim().parse().ok().filter(|_| known);
-            return Err(OpenError::InUse {
-                folder: folder.to_owned(),
-                process,
-            });
+            return Err(OpenError::InUse { folder: folder.to_owned(), process });
         }
         Err(TryLockError::Error(error)) => {
-            return Err(OpenError::Folder {
-                path: folder.join(LOCK_FILE),
-                error,
-            });
+            return Err(OpenError::Folder { path: folder.join(LOCK_FILE), error });
         }
     }
     // Only for people who wonder who holds it, so a full disk doesn't matter.
@@ -72,13 +58,7 @@ fn lock_for_us(mut lock: &File, folder: &Path) -> Result<(), OpenError> {
 
 /// Opens a file that only we may read and write. One that others could was made by somebody's copy: that ends here.
 fn private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     if file.metadata()?.permissions().mode() & OPEN_TO_OTHERS != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }

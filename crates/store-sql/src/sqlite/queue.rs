@@ -30,26 +30,13 @@ pub(super) struct Closed;
 
 impl<J> Queue<J> {
     pub(super) fn new(limit: usize) -> Self {
-        let state = State {
-            jobs: VecDeque::new(),
-            waiting: BTreeMap::new(),
-            pushes: 0,
-            closed: false,
-        };
-        Self {
-            limit,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }
+        let state = State { jobs: VecDeque::new(), waiting: BTreeMap::new(), pushes: 0, closed: false };
+        Self { limit, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Appends the job once there is room.
     pub(super) fn push(&self, job: J) -> Push<'_, J> {
-        Push {
-            queue: self,
-            job: Some(job),
-            number: None,
-        }
+        Push { queue: self, job: Some(job), number: None }
     }
 
     /// Takes the oldest jobs, at most so many, and waits while there are none. `None` once the queue is closed and
@@ -215,12 +202,7 @@ mod tests {
         block_on(queue.push(1)).expect("there is room");
         {
             let mut second = pin!(queue.push(2));
-            assert!(
-                second
-                    .as_mut()
-                    .poll(&mut Context::from_waker(Waker::noop()))
-                    .is_pending()
-            );
+            assert!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             assert_eq!(queue.lock().waiting.len(), 1);
         }
         assert!(queue.lock().waiting.is_empty());

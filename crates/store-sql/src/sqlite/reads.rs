@@ -19,12 +19,7 @@ pub(super) fn current(
                    v.vault, v.name, v.version, v.created, v.enabled, v.not_before, v.expires, v.generation, v.sealed \
                FROM secret s LEFT JOIN version v ON v.vault = s.vault AND v.name = s.name AND v.version = s.current \
                WHERE s.vault = ?1 AND s.name = ?2";
-    one(
-        connection,
-        sql,
-        params![vault.as_str(), name.folded()],
-        columns::secret_with_version,
-    )
+    one(connection, sql, params![vault.as_str(), name.folded()], columns::secret_with_version)
 }
 
 pub(super) fn version(
@@ -35,12 +30,7 @@ pub(super) fn version(
 ) -> Result<Option<VersionRow>, StoreError> {
     let sql = "SELECT vault, name, version, created, enabled, not_before, expires, generation, sealed \
                FROM version WHERE vault = ?1 AND name = ?2 AND version = ?3";
-    one(
-        connection,
-        sql,
-        params![vault.as_str(), name.folded(), version.0],
-        |row| columns::version(row, 0),
-    )
+    one(connection, sql, params![vault.as_str(), name.folded(), version.0], |row| columns::version(row, 0))
 }
 
 pub(super) fn secrets(
@@ -55,12 +45,7 @@ pub(super) fn secrets(
                WHERE s.vault = ?1 AND s.name > ?2 ORDER BY s.name LIMIT ?3";
     // No name is empty.
     let after = after.map_or("", SecretName::folded);
-    all(
-        connection,
-        sql,
-        params![vault.as_str(), after, rows(limit)],
-        columns::secret_with_version,
-    )
+    all(connection, sql, params![vault.as_str(), after, rows(limit)], columns::secret_with_version)
 }
 
 pub(super) fn versions(
@@ -73,12 +58,7 @@ pub(super) fn versions(
     let sql = "SELECT vault, name, version, created, enabled, not_before, expires, generation, sealed \
                FROM version WHERE vault = ?1 AND name = ?2 AND version > ?3 ORDER BY version LIMIT ?4";
     let after = after.as_ref().map_or(&[][..], |after| &after.0);
-    all(
-        connection,
-        sql,
-        params![vault.as_str(), name.folded(), after, rows(limit)],
-        |row| columns::version(row, 0),
-    )
+    all(connection, sql, params![vault.as_str(), name.folded(), after, rows(limit)], |row| columns::version(row, 0))
 }
 
 pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<TokenRow>, StoreError> {
@@ -144,12 +124,7 @@ pub(super) fn definitions(connection: &Connection, kind: DefinitionKind) -> Resu
 }
 
 pub(super) fn keyring(connection: &Connection) -> Result<Vec<KeyringRow>, StoreError> {
-    all(
-        connection,
-        "SELECT term, wrapped FROM keyring ORDER BY term",
-        [],
-        columns::term,
-    )
+    all(connection, "SELECT term, wrapped FROM keyring ORDER BY term", [], columns::term)
 }
 
 /// The rows of a statement.

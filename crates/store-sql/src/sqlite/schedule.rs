@@ -65,9 +65,8 @@ pub(super) fn due(connection: &Connection, now: Wall, per_lane: usize) -> Result
 }
 
 pub(super) fn next_due(connection: &Connection, now: Wall) -> Result<Option<Wall>, StoreError> {
-    let next = all(connection, NEXT_DUE, [now.0], |row| {
-        row.get::<_, Option<i64>>(0).map_err(|error| store_error(&error))
-    })?;
+    let next =
+        all(connection, NEXT_DUE, [now.0], |row| row.get::<_, Option<i64>>(0).map_err(|error| store_error(&error)))?;
     Ok(next.into_iter().flatten().map(Wall).find(|next| *next != Wall::NEVER))
 }
 
@@ -82,12 +81,7 @@ fn few_due(connection: &Connection, lane: i64, now: Wall) -> Result<Vec<i64>, St
 }
 
 fn many_due(connection: &Connection, lane: i64, now: Wall, per_lane: usize) -> Result<Vec<TokenRow>, StoreError> {
-    all(
-        connection,
-        MANY_DUE,
-        params![lane, now.0, rows(per_lane)],
-        columns::token,
-    )
+    all(connection, MANY_DUE, params![lane, now.0, rows(per_lane)], columns::token)
 }
 
 fn token_at(connection: &Connection, seq: i64) -> Result<Vec<TokenRow>, StoreError> {
@@ -111,22 +105,15 @@ mod tests {
 
     fn database(rows: impl Iterator<Item = TokenRow>, closed: &[&str]) -> Connection {
         let mut connection = Connection::open_in_memory().expect("memory is there");
-        connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-            .expect("it is known");
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("it is known");
         schema::migrate(&mut connection).expect("it is empty");
         let closed = closed.iter().map(|key| Write::Lane(lane(key, 1_000_000)));
         let written = (|| {
             let mut scribe = Scribe::new(&connection);
-            rows.map(insert)
-                .chain(closed)
-                .try_for_each(|write| scribe.write(&write))?;
+            rows.map(insert).chain(closed).try_for_each(|write| scribe.write(&write))?;
             scribe.finish()
         })();
-        assert!(!matches!(
-            written,
-            Err(Refusal::Sqlite(_) | Refusal::Unfit(_) | Refusal::Conflict)
-        ));
+        assert!(!matches!(written, Err(Refusal::Sqlite(_) | Refusal::Unfit(_) | Refusal::Conflict)));
         connection
     }
 

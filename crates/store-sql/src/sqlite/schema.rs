@@ -33,9 +33,7 @@ pub(super) fn take_epoch(connection: &mut Connection) -> rusqlite::Result<()> {
 
 fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
     let number = |connection: &Connection, name| {
-        connection
-            .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
-            .map_err(OpenError::sqlite)
+        connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(OpenError::sqlite)
     };
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     let found = number(connection, "user_version")?;
@@ -73,9 +71,7 @@ mod tests {
     }
 
     fn version(connection: &Connection) -> i64 {
-        connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .expect("every database has one")
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("every database has one")
     }
 
     #[test]
@@ -90,39 +86,24 @@ mod tests {
     fn each_missing_step_is_taken_once_and_rows_stay() {
         let mut connection = memory();
         migrate_with(&mut connection, &MIGRATIONS[..1]).expect("it is empty");
-        connection
-            .execute("INSERT INTO keyring VALUES (7, x'00')", [])
-            .expect("the table is there");
-        let later = [
-            MIGRATIONS[0],
-            "ALTER TABLE keyring ADD COLUMN made INTEGER",
-            "UPDATE keyring SET made = term",
-        ];
+        connection.execute("INSERT INTO keyring VALUES (7, x'00')", []).expect("the table is there");
+        let later = [MIGRATIONS[0], "ALTER TABLE keyring ADD COLUMN made INTEGER", "UPDATE keyring SET made = term"];
         for _ in 0..2 {
             migrate_with(&mut connection, &later).expect("the steps are sound");
             assert_eq!(version(&connection), 3);
         }
-        let made: i64 = connection
-            .query_row("SELECT made FROM keyring", [], |row| row.get(0))
-            .expect("one row");
+        let made: i64 = connection.query_row("SELECT made FROM keyring", [], |row| row.get(0)).expect("one row");
         assert_eq!(made, 7);
     }
 
     #[test]
     fn a_step_that_fails_leaves_the_schema_as_it_was() {
         let mut connection = memory();
-        let steps = [
-            MIGRATIONS[0],
-            "CREATE TABLE extra (id INTEGER) STRICT; INSERT INTO nothing VALUES (1)",
-        ];
-        assert!(matches!(
-            migrate_with(&mut connection, &steps),
-            Err(OpenError::Store(_))
-        ));
+        let steps = [MIGRATIONS[0], "CREATE TABLE extra (id INTEGER) STRICT; INSERT INTO nothing VALUES (1)"];
+        assert!(matches!(migrate_with(&mut connection, &steps), Err(OpenError::Store(_))));
         assert_eq!(version(&connection), 1);
-        let extra = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'", [], |row| {
-            row.get(0)
-        });
+        let extra =
+            connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'", [], |row| row.get(0));
         assert_eq!(extra, Ok(0));
     }
 
@@ -130,9 +111,7 @@ mod tests {
     fn a_newer_schema_is_refused_with_what_to_do() {
         let mut connection = memory();
         migrate(&mut connection).expect("it is empty");
-        connection
-            .pragma_update(None, "user_version", 99)
-            .expect("it can be set");
+        connection.pragma_update(None, "user_version", 99).expect("it can be set");
         let error = migrate(&mut connection).expect_err("99 is unknown");
         assert!(matches!(error, OpenError::Newer { found: 99, known: 1 }), "{error}");
         assert!(error.to_string().contains("a newer Vestal"), "{error}");
@@ -141,14 +120,10 @@ mod tests {
     #[test]
     fn another_programs_database_is_refused() {
         let mut connection = memory();
-        connection
-            .execute_batch("CREATE TABLE bookmarks (url TEXT)")
-            .expect("it is a database");
+        connection.execute_batch("CREATE TABLE bookmarks (url TEXT)").expect("it is a database");
         assert!(matches!(migrate(&mut connection), Err(OpenError::NotAStore)));
         let mut connection = memory();
-        connection
-            .pragma_update(None, "user_version", 1)
-            .expect("it can be set");
+        connection.pragma_update(None, "user_version", 1).expect("it can be set");
         assert!(matches!(migrate(&mut connection), Err(OpenError::NotAStore)));
     }
 }

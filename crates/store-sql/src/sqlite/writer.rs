@@ -116,21 +116,13 @@ impl Writer {
     /// Opens the database, brings its schema up to date and takes the next epoch.
     pub(super) fn open(database: &Path, counters: Arc<Counters>) -> Result<Self, OpenError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(OpenError::OldSqlite {
-                found: rusqlite::version(),
-            });
+            return Err(OpenError::OldSqlite { found: rusqlite::version() });
         }
         let mut connection = settings::open_writer(database).map_err(OpenError::sqlite)?;
         schema::migrate(&mut connection)?;
         schema::take_epoch(&mut connection).map_err(OpenError::sqlite)?;
         let database = database.to_owned();
-        Ok(Self {
-            database,
-            connection: Some(connection),
-            counters,
-            held_at: 0,
-            checkpoint_pages: CHECKPOINT_PAGES,
-        })
+        Ok(Self { database, connection: Some(connection), counters, held_at: 0, checkpoint_pages: CHECKPOINT_PAGES })
     }
 
     /// Serves the queue until it is closed and empty, then closes the database, which writes the log back.
@@ -149,10 +141,7 @@ impl Writer {
     /// refused.
     fn serve(&mut self, jobs: Vec<Job>) {
         match self.transact(&jobs) {
-            Ok(outcomes) => jobs
-                .into_iter()
-                .zip(outcomes)
-                .for_each(|(job, outcome)| job.answer(outcome)),
+            Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome)),
             Err(broken) if jobs.len() == 1 || !broken.nothing_written => {
                 jobs.into_iter().for_each(|job| job.fail(&broken.error));
             }
@@ -198,18 +187,13 @@ impl Writer {
     /// Leaves no trace of a transaction that failed, so that the next one starts well.
     fn recover(&mut self, error: &rusqlite::Error, mut nothing_written: bool) -> Broken {
         let Some(connection) = self.connection.take() else {
-            return Broken {
-                error: store_error(error),
-                nothing_written,
-            };
+            return Broken { error: store_error(error), nothing_written };
         };
         let rolled_back = connection.is_autocommit() || execute(&connection, "ROLLBACK").is_ok();
         if !nothing_written && rolled_back {
             // The log may hold the whole transaction, which this process doesn't count as committed and the next one
             // would. Writing the log back and cutting it off settles that.
-            nothing_written = connection
-                .wal_checkpoint_v2(Some(c"main"), CheckpointMode::TRUNCATE)
-                .is_ok();
+            nothing_written = connection.wal_checkpoint_v2(Some(c"main"), CheckpointMode::TRUNCATE).is_ok();
         }
         if rolled_back && error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
             // Nothing is wrong with the connection.
@@ -227,17 +211,11 @@ impl Writer {
     fn connection(&mut self) -> Result<&Connection, Broken> {
         if self.connection.is_none() {
             let opened = settings::open_writer(&self.database);
-            let opened = opened.map_err(|error| Broken {
-                error: store_error(&error),
-                nothing_written: true,
-            })?;
+            let opened = opened.map_err(|error| Broken { error: store_error(&error), nothing_written: true })?;
             self.connection = Some(opened);
         }
         let missing = || StoreError::Unavailable("its database is closed".to_owned());
-        self.connection.as_ref().ok_or_else(|| Broken {
-            error: missing(),
-            nothing_written: true,
-        })
+        self.connection.as_ref().ok_or_else(|| Broken { error: missing(), nothing_written: true })
     }
 
     /// Writes the log back into the database where it has become long. Everybody was answered by then.
@@ -255,11 +233,7 @@ impl Writer {
         if pages - self.held_at < self.checkpoint_pages {
             return;
         }
-        let mode = if pages < WAL_LIMIT_PAGES {
-            CheckpointMode::PASSIVE
-        } else {
-            CheckpointMode::RESTART
-        };
+        let mode = if pages < WAL_LIMIT_PAGES { CheckpointMode::PASSIVE } else { CheckpointMode::RESTART };
         self.held_at = match checkpoint(mode) {
             Ok((pages, written_back)) if written_back >= pages => 0,
             // A read holds on to a part of it, or the disk is full: not again after each commit.

@@ -37,34 +37,19 @@ pub(super) struct Scribe<'c> {
 
 impl<'c> Scribe<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self {
-            connection,
-            touched: BTreeSet::new(),
-            left: BTreeSet::new(),
-        }
+        Self { connection, touched: BTreeSet::new(), left: BTreeSet::new() }
     }
 
     /// Makes one write.
     pub(super) fn write(&mut self, write: &Write) -> Result<(), Refusal> {
         match write {
             Write::Secret { row, replaces: None } => self.insert_secret(row),
-            Write::Secret {
-                row,
-                replaces: Some(replaces),
-            } => self.replace_secret(row, replaces),
+            Write::Secret { row, replaces: Some(replaces) } => self.replace_secret(row, replaces),
             Write::Version(row) => self.insert_version(row),
             Write::AmendVersion { row, replaces } => self.amend_version(row, replaces),
             Write::KeepVersions { vault, name, keep } => self.keep_versions(vault, name, *keep),
-            Write::Token {
-                row,
-                replaces: None,
-                releases: _,
-            } => self.insert_token(row),
-            Write::Token {
-                row,
-                replaces: Some(replaces),
-                releases,
-            } => self.replace_token(row, replaces, *releases),
+            Write::Token { row, replaces: None, releases: _ } => self.insert_token(row),
+            Write::Token { row, replaces: Some(replaces), releases } => self.replace_token(row, replaces, *releases),
             Write::RemoveToken(id) => self.remove_token(*id),
             Write::Hasten { vault, name, due } => self.hasten(vault, name, *due),
             Write::Lane(row) => self.put_lane(row),
@@ -72,10 +57,7 @@ impl<'c> Scribe<'c> {
             Write::KeepAttempts { token, keep } => self.keep_attempts(*token, *keep),
             Write::Definition(row) => self.put_definition(row),
             Write::AmendDefinition { row, replaces: None } => self.insert_definition(row),
-            Write::AmendDefinition {
-                row,
-                replaces: Some(replaces),
-            } => self.amend_definition(row, replaces),
+            Write::AmendDefinition { row, replaces: Some(replaces) } => self.amend_definition(row, replaces),
             Write::RemoveDefinition { kind, name } => self.remove_definition(*kind, name),
             Write::Keyring(row) => self.put_term(row),
         }
@@ -88,15 +70,10 @@ impl<'c> Scribe<'c> {
         let Ok(parent) = i64::try_from(claim.parent) else {
             return Ok(None);
         };
-        let found = self.find(sql, params![claim.token.0, parent], |row| {
-            Ok((row.get(0)?, row.get::<_, i64>(1)?))
-        })?;
+        let found = self.find(sql, params![claim.token.0, parent], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
         Ok(found.map(|(lane, fence)| {
             self.touched.insert(lane);
-            Lease {
-                token: claim.token,
-                fence: fence.cast_unsigned(),
-            }
+            Lease { token: claim.token, fence: fence.cast_unsigned() }
         }))
     }
 
@@ -123,10 +100,7 @@ impl<'c> Scribe<'c> {
             set_first_due(self.connection, *lane)?;
         }
         for lane in &self.left {
-            self.execute(
-                "DELETE FROM lane WHERE id = ?1 AND tokens = 0 AND sealed IS NULL",
-                [lane],
-            )?;
+            self.execute("DELETE FROM lane WHERE id = ?1 AND tokens = 0 AND sealed IS NULL", [lane])?;
         }
         Ok(())
     }
@@ -134,34 +108,13 @@ impl<'c> Scribe<'c> {
     fn insert_secret(&self, row: &SecretRow) -> Result<(), Refusal> {
         let sql = "INSERT INTO secret (vault, name, current, changed, keep_versions, sealed) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-        let SecretRow {
-            vault,
-            name,
-            current,
-            changed,
-            keep_versions,
-            sealed,
-        } = row;
-        let values = params![
-            vault.as_str(),
-            name.folded(),
-            current.0,
-            changed,
-            keep_versions,
-            sealed.as_bytes()
-        ];
+        let SecretRow { vault, name, current, changed, keep_versions, sealed } = row;
+        let values = params![vault.as_str(), name.folded(), current.0, changed, keep_versions, sealed.as_bytes()];
         one(self.execute(sql, values)?)
     }
 
     fn replace_secret(&self, row: &SecretRow, replaces: &RecordTag) -> Result<(), Refusal> {
-        let SecretRow {
-            vault,
-            name,
-            current,
-            changed,
-            keep_versions,
-            sealed,
-        } = row;
+        let SecretRow { vault, name, current, changed, keep_versions, sealed } = row;
         let found = "SELECT id, sealed FROM secret WHERE vault = ?1 AND name = ?2";
         let id = self.expect(found, params![vault.as_str(), name.folded()], replaces)?;
         let sql = "UPDATE secret SET current = ?2, changed = ?3, keep_versions = ?4, sealed = ?5 WHERE id = ?1";
@@ -172,45 +125,16 @@ impl<'c> Scribe<'c> {
         let sql = "INSERT INTO version \
                        (vault, name, version, created, enabled, not_before, expires, generation, sealed) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
-        let VersionRow {
-            vault,
-            name,
-            version,
-            created,
-            enabled,
-            not_before,
-            expires,
-            generation,
-            sealed,
-        } = row;
+        let VersionRow { vault, name, version, created, enabled, not_before, expires, generation, sealed } = row;
         let generation = stored(*generation)?;
         let (name, sealed) = (name.folded(), sealed.as_bytes());
-        let values = params![
-            vault.as_str(),
-            name,
-            version.0,
-            created,
-            enabled,
-            not_before,
-            expires,
-            generation,
-            sealed
-        ];
+        let values =
+            params![vault.as_str(), name, version.0, created, enabled, not_before, expires, generation, sealed];
         one(self.execute(sql, values)?)
     }
 
     fn amend_version(&self, row: &VersionRow, replaces: &RecordTag) -> Result<(), Refusal> {
-        let VersionRow {
-            vault,
-            name,
-            version,
-            created,
-            enabled,
-            not_before,
-            expires,
-            generation,
-            sealed,
-        } = row;
+        let VersionRow { vault, name, version, created, enabled, not_before, expires, generation, sealed } = row;
         let found = "SELECT id, sealed FROM version WHERE vault = ?1 AND name = ?2 AND version = ?3";
         let id = self.expect(found, params![vault.as_str(), name.folded(), version.0], replaces)?;
         let sql = "UPDATE version SET created = ?2, enabled = ?3, not_before = ?4, expires = ?5, generation = ?6, \
@@ -238,39 +162,14 @@ impl<'c> Scribe<'c> {
     fn insert_token(&mut self, row: &TokenRow) -> Result<(), Refusal> {
         let sql = "INSERT INTO token (id, vault, name, lane, due, expiry, generation, fence, leased, sealed) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, ?8) ON CONFLICT DO NOTHING";
-        let TokenRow {
-            id,
-            vault,
-            name,
-            lane,
-            due,
-            expiry,
-            generation,
-            sealed,
-            fence: _,
-            leased: _,
-        } = row;
+        let TokenRow { id, vault, name, lane, due, expiry, generation, sealed, fence: _, leased: _ } = row;
         let lane = self.enter_lane(lane)?;
         let (name, generation, sealed) = (name.folded(), stored(*generation)?, sealed.as_bytes());
-        one(self.execute(
-            sql,
-            params![id.0, vault.as_str(), name, lane, due.0, expiry.0, generation, sealed],
-        )?)
+        one(self.execute(sql, params![id.0, vault.as_str(), name, lane, due.0, expiry.0, generation, sealed])?)
     }
 
     fn replace_token(&mut self, row: &TokenRow, replaces: &RecordTag, releases: Option<u64>) -> Result<(), Refusal> {
-        let TokenRow {
-            id,
-            vault,
-            name,
-            lane,
-            due,
-            expiry,
-            generation,
-            sealed,
-            fence: _,
-            leased: _,
-        } = row;
+        let TokenRow { id, vault, name, lane, due, expiry, generation, sealed, fence: _, leased: _ } = row;
         let old = self.old_token(*id)?.ok_or(Refusal::Conflict)?;
         let generation = stored(*generation)?;
         if old.tag != *replaces || generation < old.generation {
@@ -296,9 +195,7 @@ impl<'c> Scribe<'c> {
     }
 
     fn remove_token(&mut self, id: TokenId) -> Result<(), Refusal> {
-        let lane = self.find("DELETE FROM token WHERE id = ?1 RETURNING lane", [id.0], |row| {
-            row.get(0)
-        })?;
+        let lane = self.find("DELETE FROM token WHERE id = ?1 RETURNING lane", [id.0], |row| row.get(0))?;
         if let Some(lane) = lane {
             self.leave_lane(lane)?;
         }
@@ -309,9 +206,7 @@ impl<'c> Scribe<'c> {
     fn hasten(&mut self, vault: &VaultName, name: &SecretName, due: Wall) -> Result<(), Refusal> {
         let sql = "UPDATE token SET due = ?3 \
                    WHERE vault = ?1 AND name = ?2 AND due > ?3 AND due < 9223372036854775807 RETURNING lane";
-        let lane = self.find(sql, params![vault.as_str(), name.folded(), due.0], |row| {
-            row.get::<_, i64>(0)
-        })?;
+        let lane = self.find(sql, params![vault.as_str(), name.folded(), due.0], |row| row.get::<_, i64>(0))?;
         self.touched.extend(lane);
         Ok(())
     }
@@ -325,12 +220,7 @@ impl<'c> Scribe<'c> {
     fn put_attempt(&self, row: &AttemptRow) -> Result<(), Refusal> {
         let sql = "INSERT INTO attempt (token, number, started, sealed) VALUES (?1, ?2, ?3, ?4) \
                    ON CONFLICT (token, number) DO UPDATE SET started = excluded.started, sealed = excluded.sealed";
-        let AttemptRow {
-            token,
-            number,
-            started,
-            sealed,
-        } = row;
+        let AttemptRow { token, number, started, sealed } = row;
         one(self.execute(sql, params![token.0, stored(*number)?, started.0, sealed.as_bytes()])?)
     }
 
@@ -346,43 +236,19 @@ impl<'c> Scribe<'c> {
         let sql = "INSERT INTO definition (kind, name, origin, removed, sealed) VALUES (?1, ?2, ?3, ?4, ?5) \
                    ON CONFLICT (kind, name) DO UPDATE \
                    SET origin = excluded.origin, removed = excluded.removed, sealed = excluded.sealed";
-        let DefinitionRow {
-            kind,
-            name,
-            origin,
-            removed,
-            sealed,
-        } = row;
-        one(self.execute(
-            sql,
-            params![*kind as u8, name, *origin as u8, removed, sealed.as_bytes()],
-        )?)
+        let DefinitionRow { kind, name, origin, removed, sealed } = row;
+        one(self.execute(sql, params![*kind as u8, name, *origin as u8, removed, sealed.as_bytes()])?)
     }
 
     fn insert_definition(&self, row: &DefinitionRow) -> Result<(), Refusal> {
         let sql = "INSERT INTO definition (kind, name, origin, removed, sealed) VALUES (?1, ?2, ?3, ?4, ?5) \
                    ON CONFLICT DO NOTHING";
-        let DefinitionRow {
-            kind,
-            name,
-            origin,
-            removed,
-            sealed,
-        } = row;
-        one(self.execute(
-            sql,
-            params![*kind as u8, name, *origin as u8, removed, sealed.as_bytes()],
-        )?)
+        let DefinitionRow { kind, name, origin, removed, sealed } = row;
+        one(self.execute(sql, params![*kind as u8, name, *origin as u8, removed, sealed.as_bytes()])?)
     }
 
     fn amend_definition(&self, row: &DefinitionRow, replaces: &RecordTag) -> Result<(), Refusal> {
-        let DefinitionRow {
-            kind,
-            name,
-            origin,
-            removed,
-            sealed,
-        } = row;
+        let DefinitionRow { kind, name, origin, removed, sealed } = row;
         let found = "SELECT id, sealed FROM definition WHERE kind = ?1 AND name = ?2";
         let id = self.expect(found, params![*kind as u8, name], replaces)?;
         let sql = "UPDATE definition SET origin = ?2, removed = ?3, sealed = ?4 WHERE id = ?1";
@@ -390,10 +256,7 @@ impl<'c> Scribe<'c> {
     }
 
     fn remove_definition(&self, kind: DefinitionKind, name: &str) -> Result<(), Refusal> {
-        self.execute(
-            "DELETE FROM definition WHERE kind = ?1 AND name = ?2",
-            params![kind as u8, name],
-        )?;
+        self.execute("DELETE FROM definition WHERE kind = ?1 AND name = ?2", params![kind as u8, name])?;
         Ok(())
     }
 
@@ -425,10 +288,7 @@ impl<'c> Scribe<'c> {
     fn enter_lane(&mut self, key: &str) -> Result<i64, Refusal> {
         let sql = "INSERT INTO lane (key, tokens) VALUES (?1, 1) \
                    ON CONFLICT (key) DO UPDATE SET tokens = tokens + 1 RETURNING id";
-        let lane = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([key], |row| row.get(0))?;
+        let lane = self.connection.prepare_cached(sql)?.query_row([key], |row| row.get(0))?;
         self.touched.insert(lane);
         Ok(lane)
     }
@@ -444,10 +304,7 @@ impl<'c> Scribe<'c> {
     /// record.
     fn expect(&self, sql: &'static str, values: impl Params, record: &RecordTag) -> Result<i64, Refusal> {
         let found = self.find(sql, values, |row| Ok((row.get(0)?, tag(row, 1)?)))?;
-        found
-            .filter(|(_, found)| found == record)
-            .map(|(id, _)| id)
-            .ok_or(Refusal::Conflict)
+        found.filter(|(_, found)| found == record).map(|(id, _)| id).ok_or(Refusal::Conflict)
     }
 
     fn find<T>(
@@ -456,11 +313,7 @@ impl<'c> Scribe<'c> {
         values: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Refusal> {
-        Ok(self
-            .connection
-            .prepare_cached(sql)?
-            .query_row(values, read)
-            .optional()?)
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, read).optional()?)
     }
 
     fn execute(&self, sql: &'static str, values: impl Params) -> Result<usize, Refusal> {

@@ -24,9 +24,7 @@ fn commit_until_killed() {
     let mut out = io::stdout();
     for number in count.. {
         block_on(store.commit(vec![insert(token(number)), Write::Attempt(attempt(number, 1))])).expect("it is new");
-        block_on(store.claim(claim(&token(number))))
-            .expect("a claim")
-            .expect("nobody has it");
+        block_on(store.claim(claim(&token(number)))).expect("a claim").expect("nobody has it");
         writeln!(out, "acknowledged {number}").expect("the parent reads");
     }
 }
@@ -42,27 +40,18 @@ fn a_killed_process_loses_nothing_that_it_acknowledged() {
             .spawn()
             .expect("we can be started again");
         let lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
-        let said = lines
-            .map_while(Result::ok)
-            .filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok());
+        let said = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok());
         let last: u64 = said.take(40 * round).last().expect("it commits");
         child.kill().expect("it runs");
         child.wait().expect("it was killed");
 
         let store = SqliteStore::open(root.path()).expect("its lock died with the process");
         let tokens = block_on(store.tokens(None, usize::MAX)).expect("a read");
-        assert!(
-            tokens.len() as u64 > last,
-            "{last} was acknowledged, and {} are there",
-            tokens.len()
-        );
+        assert!(tokens.len() as u64 > last, "{last} was acknowledged, and {} are there", tokens.len());
         for (number, row) in (0..).zip(&tokens) {
             assert_eq!(row.id, token_id(number), "none in between is missing");
             assert!(!row.leased, "the lease of {number} died with the process");
-            assert!(
-                row.fence == 1 || number > last,
-                "the claim of {number} was acknowledged"
-            );
+            assert!(row.fence == 1 || number > last, "the claim of {number} was acknowledged");
             let attempts = block_on(store.attempts(row.id, None, 9)).expect("a read");
             assert_eq!(attempts.len(), 1, "the batch of {number} is whole");
         }
@@ -89,16 +78,8 @@ fn a_log_that_was_cut_anywhere_holds_whole_batches_in_order() {
         let torn = SqliteStore::open(&folder).expect("a cut log is no damage");
         let tokens = block_on(torn.tokens(None, 99)).expect("a read");
         for (number, row) in (0..).zip(&tokens) {
-            assert_eq!(
-                row.id,
-                token_id(number),
-                "cut at {cut}: a later batch came without an earlier one"
-            );
-            assert_eq!(
-                block_on(torn.attempts(row.id, None, 9)).expect("a read").len(),
-                1,
-                "cut at {cut}"
-            );
+            assert_eq!(row.id, token_id(number), "cut at {cut}: a later batch came without an earlier one");
+            assert_eq!(block_on(torn.attempts(row.id, None, 9)).expect("a read").len(), 1, "cut at {cut}");
         }
         found.push(tokens.len() as u64);
     }

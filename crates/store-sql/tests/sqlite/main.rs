@@ -20,10 +20,7 @@ struct InFolders {
 impl InFolders {
     fn new() -> Self {
         let root = tempfile::tempdir().expect("there is a place for temporary files");
-        Self {
-            root,
-            made: AtomicU32::new(0),
-        }
+        Self { root, made: AtomicU32::new(0) }
     }
 }
 

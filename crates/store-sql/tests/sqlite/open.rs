@@ -25,10 +25,7 @@ fn nobody_else_can_read_what_is_made() {
         let path = file.expect("it can be listed").path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
-    assert!(
-        folder.join(format!("{DATABASE_FILE}-wal")).exists(),
-        "the log was looked at too"
-    );
+    assert!(folder.join(format!("{DATABASE_FILE}-wal")).exists(), "the log was looked at too");
 }
 
 #[test]
@@ -69,14 +66,8 @@ fn a_second_process_is_told_who_has_the_store() {
     // The lock belongs to the open file, so a second try of this process stands for another's.
     let error = SqliteStore::open(root.path()).expect_err("it is open");
     let us = std::process::id();
-    assert!(
-        matches!(error, OpenError::InUse { process: Some(process), .. } if process == us),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains(&format!("process {us}): stop it first")),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::InUse { process: Some(process), .. } if process == us), "{error}");
+    assert!(error.to_string().contains(&format!("process {us}): stop it first")), "{error}");
 
     fs::write(root.path().join(LOCK_FILE), "?").expect("it is ours");
     let error = SqliteStore::open(root.path()).expect_err("it is open");
@@ -97,10 +88,7 @@ fn closing_finishes_what_waits_and_leaves_one_file() {
         let _ = commit.as_mut().poll(&mut context);
     }
     drop(store);
-    assert!(
-        !root.path().join(format!("{DATABASE_FILE}-wal")).exists(),
-        "the log was written back"
-    );
+    assert!(!root.path().join(format!("{DATABASE_FILE}-wal")).exists(), "the log was written back");
     let store = SqliteStore::open(root.path()).expect("it was closed");
     assert_eq!(block_on(store.keyring()).expect("a read").len(), 50);
 }
@@ -126,10 +114,7 @@ fn a_damaged_page_is_reported_and_hides_nothing_else() {
     let file = root.path().join(DATABASE_FILE);
     let mut bytes = fs::read(&file).expect("it is there");
     let written = 1_u32.to_be_bytes().repeat(20);
-    let at = bytes
-        .windows(written.len())
-        .position(|window| window == written)
-        .expect("it was written");
+    let at = bytes.windows(written.len()).position(|window| window == written).expect("it was written");
     let page = at / 4096 * 4096;
     bytes[page..page + 16].fill(0xff);
     fs::write(&file, bytes).expect("it is ours");

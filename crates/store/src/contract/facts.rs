@@ -13,14 +13,7 @@ pub(super) trait Facts {
 
 impl Facts for SecretRow {
     fn facts(&self) -> String {
-        let Self {
-            vault,
-            name,
-            current,
-            changed,
-            keep_versions,
-            sealed,
-        } = self;
+        let Self { vault, name, current, changed, keep_versions, sealed } = self;
         let (vault, name, sealed) = (vault.as_str(), name.as_written(), bytes(sealed));
         format!("secret {vault}/{name} current {current} changed {changed} keep {keep_versions:?} {sealed}")
     }
@@ -28,17 +21,7 @@ impl Facts for SecretRow {
 
 impl Facts for VersionRow {
     fn facts(&self) -> String {
-        let Self {
-            vault,
-            name,
-            version,
-            created,
-            enabled,
-            not_before,
-            expires,
-            generation,
-            sealed,
-        } = self;
+        let Self { vault, name, version, created, enabled, not_before, expires, generation, sealed } = self;
         let (vault, name, sealed) = (vault.as_str(), name.as_written(), bytes(sealed));
         format!(
             "version {vault}/{name}/{version} created {created} enabled {enabled} nbf {not_before:?} exp {expires:?} \
@@ -49,18 +32,7 @@ impl Facts for VersionRow {
 
 impl Facts for TokenRow {
     fn facts(&self) -> String {
-        let Self {
-            id,
-            vault,
-            name,
-            lane,
-            due,
-            expiry,
-            generation,
-            fence,
-            leased,
-            sealed,
-        } = self;
+        let Self { id, vault, name, lane, due, expiry, generation, fence, leased, sealed } = self;
         let (vault, name, sealed) = (vault.as_str(), name.as_written(), bytes(sealed));
         format!(
             "{id:?} {vault}/{name} lane {lane} due {} expiry {} generation {generation} fence {fence} leased {leased} \
@@ -72,12 +44,7 @@ impl Facts for TokenRow {
 
 impl Facts for AttemptRow {
     fn facts(&self) -> String {
-        let Self {
-            token,
-            number,
-            started,
-            sealed,
-        } = self;
+        let Self { token, number, started, sealed } = self;
         format!("attempt {token:?}/{number} started {} {}", started.0, bytes(sealed))
     }
 }
@@ -90,13 +57,7 @@ impl Facts for LaneRow {
 
 impl Facts for DefinitionRow {
     fn facts(&self) -> String {
-        let Self {
-            kind,
-            name,
-            origin,
-            removed,
-            sealed,
-        } = self;
+        let Self { kind, name, origin, removed, sealed } = self;
         format!("{kind:?} {name} of {origin:?} removed {removed:?} {}", bytes(sealed))
     }
 }

@@ -38,12 +38,7 @@ pub async fn random_histories_agree_with_the_memory_store(opener: &impl Opener) 
 
 /// Leads one history of so many steps. Panics, with the seed and the step, where the stores part.
 pub async fn compare(opener: &impl Opener, seed: u64, steps: usize) {
-    let mut history = History {
-        random: Random(seed),
-        model: MemoryStore::new(),
-        leases: Vec::new(),
-        records: 0,
-    };
+    let mut history = History { random: Random(seed), model: MemoryStore::new(), leases: Vec::new(), records: 0 };
     let mut store = opener.fresh().await;
     for step in 0..steps {
         let place = format!("seed {seed}, step {step}");
@@ -84,11 +79,7 @@ impl History {
             }
             2 if !self.leases.is_empty() => {
                 let (lease, due) = (*self.random.of(&self.leases), self.instant());
-                assert_eq!(
-                    store.release(lease, due).await,
-                    self.model.release(lease, due).await,
-                    "{place}: {lease:?}"
-                );
+                assert_eq!(store.release(lease, due).await, self.model.release(lease, due).await, "{place}: {lease:?}");
             }
             _ => {
                 let mut batch = Vec::new();
@@ -110,24 +101,13 @@ impl History {
             2 | 3 => Write::Version(self.version()),
             4 => {
                 let mut row = self.version();
-                let known = self
-                    .model
-                    .versions(&row.vault, &row.name, None, 99)
-                    .await
-                    .expect("the model answers");
+                let known = self.model.versions(&row.vault, &row.name, None, 99).await.expect("the model answers");
                 let Some(old) = (!known.is_empty()).then(|| self.random.of(&known)) else {
                     return Write::Version(row);
                 };
                 row.version = old.version;
-                let replaces = if self.random.one_in(5) {
-                    sealed(self.random.below(9))
-                } else {
-                    old.sealed.clone()
-                };
-                Write::AmendVersion {
-                    row,
-                    replaces: replaces.tag(),
-                }
+                let replaces = if self.random.one_in(5) { sealed(self.random.below(9)) } else { old.sealed.clone() };
+                Write::AmendVersion { row, replaces: replaces.tag() }
             }
             5 => {
                 let (vault, name) = self.key();
@@ -138,33 +118,17 @@ impl History {
                 let row = self.token();
                 let old = self.model.token(row.id).await.expect("the model answers");
                 let releases = old.as_ref().map(|old| old.fence).filter(|_| self.random.one_in(2));
-                let replaces = if self.random.one_in(6) {
-                    None
-                } else {
-                    old.map(|old| old.sealed.tag())
-                };
-                Write::Token {
-                    row,
-                    replaces,
-                    releases,
-                }
+                let replaces = if self.random.one_in(6) { None } else { old.map(|old| old.sealed.tag()) };
+                Write::Token { row, replaces, releases }
             }
             9 if self.random.one_in(2) => Write::RemoveToken(token_id(self.random.below(TOKENS))),
             9 | 10 => {
                 let (vault, name) = self.key();
-                Write::Hasten {
-                    vault,
-                    name,
-                    due: self.instant(),
-                }
+                Write::Hasten { vault, name, due: self.instant() }
             }
             11 => {
                 let key = (*self.random.of(&LANES)).to_owned();
-                Write::Lane(LaneRow {
-                    key,
-                    open_at: self.instant(),
-                    sealed: self.record(),
-                })
+                Write::Lane(LaneRow { key, open_at: self.instant(), sealed: self.record() })
             }
             12 => Write::Attempt(AttemptRow {
                 token: token_id(self.random.below(TOKENS)),
@@ -174,50 +138,26 @@ impl History {
             }),
             13 => {
                 let keep = u32::try_from(self.random.below(5)).expect("it is below 5");
-                Write::KeepAttempts {
-                    token: token_id(self.random.below(TOKENS)),
-                    keep,
-                }
+                Write::KeepAttempts { token: token_id(self.random.below(TOKENS)), keep }
             }
             14 => self.definition().await,
             _ => {
                 let term = u32::try_from(self.random.below(3)).expect("it is below 3");
-                Write::Keyring(KeyringRow {
-                    term,
-                    wrapped: self.record().as_bytes().to_vec(),
-                })
+                Write::Keyring(KeyringRow { term, wrapped: self.record().as_bytes().to_vec() })
             }
         }
     }
 
     async fn secret(&mut self) -> Write {
         let (vault, name) = self.key();
-        let known = self
-            .model
-            .versions(&vault, &name, None, 99)
-            .await
-            .expect("the model answers");
-        let current = if known.is_empty() {
-            version_id(0)
-        } else {
-            self.random.of(&known).version
-        };
+        let known = self.model.versions(&vault, &name, None, 99).await.expect("the model answers");
+        let current = if known.is_empty() { version_id(0) } else { self.random.of(&known).version };
         let keep_versions = self.random.one_in(2).then_some(25);
         let changed = self.seconds();
         let old = self.model.current(&vault, &name).await;
-        let row = SecretRow {
-            vault,
-            name,
-            current,
-            changed,
-            keep_versions,
-            sealed: self.record(),
-        };
+        let row = SecretRow { vault, name, current, changed, keep_versions, sealed: self.record() };
         let old = old.ok().flatten().filter(|_| !self.random.one_in(6));
-        Write::Secret {
-            row,
-            replaces: old.map(|(old, _)| old.sealed.tag()),
-        }
+        Write::Secret { row, replaces: old.map(|(old, _)| old.sealed.tag()) }
     }
 
     fn version(&mut self) -> VersionRow {
@@ -260,21 +200,11 @@ impl History {
         let old = self.model.definition(kind, &name).await.expect("the model answers");
         let origin = *self.random.of(&[Origin::File, Origin::Admin, Origin::Vestal]);
         let removed = self.random.one_in(2).then(|| self.seconds());
-        let row = DefinitionRow {
-            kind,
-            name,
-            origin,
-            removed,
-            sealed: self.record(),
-        };
+        let row = DefinitionRow { kind, name, origin, removed, sealed: self.record() };
         if self.random.one_in(2) {
             return Write::Definition(row);
         }
-        let replaces = if self.random.one_in(5) {
-            None
-        } else {
-            old.map(|old| old.sealed.tag())
-        };
+        let replaces = if self.random.one_in(5) { None } else { old.map(|old| old.sealed.tag()) };
         Write::AmendDefinition { row, replaces }
     }
 
@@ -312,10 +242,7 @@ impl History {
         for (lane, given) in &given {
             let known: BTreeSet<_> = candidates.get(lane).into_iter().flatten().map(Facts::facts).collect();
             let unique: BTreeSet<_> = given.iter().map(Facts::facts).collect();
-            assert!(
-                unique.is_subset(&known),
-                "{place}, {lane}: {unique:?} are not all of {known:?}"
-            );
+            assert!(unique.is_subset(&known), "{place}, {lane}: {unique:?} are not all of {known:?}");
             assert_eq!(unique.len(), given.len(), "{place}, {lane}: a token came twice");
         }
         for (lane, candidates) in candidates {
@@ -328,16 +255,8 @@ impl History {
 
 /// Compares every row of every table, through every method that reads.
 async fn compare_tables(model: &MemoryStore, store: &impl Store, place: &str) {
-    assert_eq!(
-        shown(&store.keyring().await),
-        shown(&model.keyring().await),
-        "{place}: keyring"
-    );
-    assert_eq!(
-        shown(&store.lanes().await),
-        shown(&model.lanes().await),
-        "{place}: lanes"
-    );
+    assert_eq!(shown(&store.keyring().await), shown(&model.keyring().await), "{place}: keyring");
+    assert_eq!(shown(&store.lanes().await), shown(&model.lanes().await), "{place}: lanes");
     for kind in DefinitionKind::ALL {
         let (given, expected) = (store.definitions(kind).await, model.definitions(kind).await);
         assert_eq!(shown(&given), shown(&expected), "{place}: definitions of {kind:?}");
@@ -346,25 +265,14 @@ async fn compare_tables(model: &MemoryStore, store: &impl Store, place: &str) {
             assert_eq!(shown(&given), shown(&expected), "{place}: {kind:?} {name}");
         }
     }
-    assert_eq!(
-        shown(&store.tokens(None, 99).await),
-        shown(&model.tokens(None, 99).await),
-        "{place}: tokens"
-    );
+    assert_eq!(shown(&store.tokens(None, 99).await), shown(&model.tokens(None, 99).await), "{place}: tokens");
     for id in (0..TOKENS).map(token_id) {
-        assert_eq!(
-            shown(&store.token(id).await),
-            shown(&model.token(id).await),
-            "{place}: {id:?}"
-        );
+        assert_eq!(shown(&store.token(id).await), shown(&model.token(id).await), "{place}: {id:?}");
         let (given, expected) = (store.attempts(id, None, 99).await, model.attempts(id, None, 99).await);
         assert_eq!(shown(&given), shown(&expected), "{place}: attempts of {id:?}");
     }
     for vault in VAULTS.map(vault_named) {
-        let (given, expected) = (
-            store.secrets(&vault, None, 99).await,
-            model.secrets(&vault, None, 99).await,
-        );
+        let (given, expected) = (store.secrets(&vault, None, 99).await, model.secrets(&vault, None, 99).await);
         assert_eq!(shown(&given), shown(&expected), "{place}: secrets of {vault}");
         for name in NAMES.map(name) {
             let (given, expected) = (store.current(&vault, &name).await, model.current(&vault, &name).await);
@@ -373,12 +281,7 @@ async fn compare_tables(model: &MemoryStore, store: &impl Store, place: &str) {
             assert_eq!(shown(&given), shown(&expected), "{place}: token of {}", name.folded());
             let given = store.versions(&vault, &name, None, 99).await;
             let expected = model.versions(&vault, &name, None, 99).await;
-            assert_eq!(
-                shown(&given),
-                shown(&expected),
-                "{place}: versions of {}",
-                name.folded()
-            );
+            assert_eq!(shown(&given), shown(&expected), "{place}: versions of {}", name.folded());
             for id in (0..VERSIONS).map(version_id) {
                 let given = store.version(&vault, &name, id).await;
                 let expected = model.version(&vault, &name, id).await;
@@ -407,50 +310,23 @@ fn by_lane(rows: Vec<TokenRow>) -> BTreeMap<String, Vec<TokenRow>> {
 
 fn twin(write: &Write) -> Write {
     match write {
-        Write::Secret { row, replaces } => Write::Secret {
-            row: row.clone(),
-            replaces: *replaces,
-        },
+        Write::Secret { row, replaces } => Write::Secret { row: row.clone(), replaces: *replaces },
         Write::Version(row) => Write::Version(row.clone()),
-        Write::AmendVersion { row, replaces } => Write::AmendVersion {
-            row: row.clone(),
-            replaces: *replaces,
-        },
-        Write::KeepVersions { vault, name, keep } => Write::KeepVersions {
-            vault: vault.clone(),
-            name: name.clone(),
-            keep: *keep,
-        },
-        Write::Token {
-            row,
-            replaces,
-            releases,
-        } => Write::Token {
-            row: row.clone(),
-            replaces: *replaces,
-            releases: *releases,
-        },
+        Write::AmendVersion { row, replaces } => Write::AmendVersion { row: row.clone(), replaces: *replaces },
+        Write::KeepVersions { vault, name, keep } => {
+            Write::KeepVersions { vault: vault.clone(), name: name.clone(), keep: *keep }
+        }
+        Write::Token { row, replaces, releases } => {
+            Write::Token { row: row.clone(), replaces: *replaces, releases: *releases }
+        }
         Write::RemoveToken(id) => Write::RemoveToken(*id),
-        Write::Hasten { vault, name, due } => Write::Hasten {
-            vault: vault.clone(),
-            name: name.clone(),
-            due: *due,
-        },
+        Write::Hasten { vault, name, due } => Write::Hasten { vault: vault.clone(), name: name.clone(), due: *due },
         Write::Lane(row) => Write::Lane(row.clone()),
         Write::Attempt(row) => Write::Attempt(row.clone()),
-        Write::KeepAttempts { token, keep } => Write::KeepAttempts {
-            token: *token,
-            keep: *keep,
-        },
+        Write::KeepAttempts { token, keep } => Write::KeepAttempts { token: *token, keep: *keep },
         Write::Definition(row) => Write::Definition(row.clone()),
-        Write::AmendDefinition { row, replaces } => Write::AmendDefinition {
-            row: row.clone(),
-            replaces: *replaces,
-        },
-        Write::RemoveDefinition { kind, name } => Write::RemoveDefinition {
-            kind: *kind,
-            name: name.clone(),
-        },
+        Write::AmendDefinition { row, replaces } => Write::AmendDefinition { row: row.clone(), replaces: *replaces },
+        Write::RemoveDefinition { kind, name } => Write::RemoveDefinition { kind: *kind, name: name.clone() },
         Write::Keyring(row) => Write::Keyring(row.clone()),
     }
 }

@@ -89,11 +89,7 @@ pub fn token(number: u64) -> TokenRow {
 
 /// A lane that opens at an instant.
 pub fn lane(key: &str, open_at: i64) -> LaneRow {
-    LaneRow {
-        key: key.to_owned(),
-        open_at: Wall(open_at),
-        sealed: sealed(open_at.unsigned_abs()),
-    }
+    LaneRow { key: key.to_owned(), open_at: Wall(open_at), sealed: sealed(open_at.unsigned_abs()) }
 }
 
 /// A token's attempt.
@@ -108,21 +104,12 @@ pub fn attempt(token: u64, number: u64) -> AttemptRow {
 
 /// A definition of the file, whose record has the number.
 pub fn definition(kind: DefinitionKind, name: &str, number: u64) -> DefinitionRow {
-    DefinitionRow {
-        kind,
-        name: name.to_owned(),
-        origin: Origin::File,
-        removed: None,
-        sealed: sealed(number),
-    }
+    DefinitionRow { kind, name: name.to_owned(), origin: Origin::File, removed: None, sealed: sealed(number) }
 }
 
 /// The write of a keyring's term.
 pub fn keyring(term: u32) -> Write {
-    Write::Keyring(KeyringRow {
-        term,
-        wrapped: term.to_be_bytes().repeat(20),
-    })
+    Write::Keyring(KeyringRow { term, wrapped: term.to_be_bytes().repeat(20) })
 }
 
 /// The write of a new secret.
@@ -132,34 +119,20 @@ pub fn put(row: SecretRow) -> Write {
 
 /// The write that replaces `old` by `new`.
 pub fn put_over(old: &SecretRow, new: SecretRow) -> Write {
-    Write::Secret {
-        row: new,
-        replaces: Some(old.sealed.tag()),
-    }
+    Write::Secret { row: new, replaces: Some(old.sealed.tag()) }
 }
 
 /// The write of a new token.
 pub fn insert(row: TokenRow) -> Write {
-    Write::Token {
-        row,
-        replaces: None,
-        releases: None,
-    }
+    Write::Token { row, replaces: None, releases: None }
 }
 
 /// The write that replaces `old` by `new`.
 pub fn replace(old: &TokenRow, new: TokenRow) -> Write {
-    Write::Token {
-        row: new,
-        replaces: Some(old.sealed.tag()),
-        releases: None,
-    }
+    Write::Token { row: new, replaces: Some(old.sealed.tag()), releases: None }
 }
 
 /// The claim that starts from the row.
 pub fn claim(row: &TokenRow) -> Claim {
-    Claim {
-        token: row.id,
-        parent: row.generation,
-    }
+    Claim { token: row.id, parent: row.generation }
 }

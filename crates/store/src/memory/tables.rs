@@ -67,10 +67,7 @@ impl Tables {
         }
         token.fence += 1;
         token.leased = true;
-        Some(Lease {
-            token: claim.token,
-            fence: token.fence,
-        })
+        Some(Lease { token: claim.token, fence: token.fence })
     }
 
     pub(super) fn release(&mut self, lease: Lease, due: Wall) {
@@ -124,11 +121,7 @@ impl Tables {
         limit: usize,
     ) -> Vec<VersionRow> {
         let versions = self.versions_of(vault, name).map(|(_, version)| &version.row);
-        versions
-            .filter(|row| after.is_none_or(|after| row.version > after))
-            .take(limit)
-            .cloned()
-            .collect()
+        versions.filter(|row| after.is_none_or(|after| row.version > after)).take(limit).cloned().collect()
     }
 
     pub(super) fn token(&self, id: TokenId) -> Option<TokenRow> {
@@ -181,11 +174,7 @@ impl Tables {
     }
 
     pub(super) fn definitions(&self, kind: DefinitionKind) -> Vec<DefinitionRow> {
-        self.definitions
-            .values()
-            .filter(|row| row.kind == kind)
-            .cloned()
-            .collect()
+        self.definitions.values().filter(|row| row.kind == kind).cloned().collect()
     }
 
     pub(super) fn keyring(&self) -> Vec<KeyringRow> {
@@ -213,33 +202,17 @@ impl Tables {
                 log.push(self.put_version(old.number, row));
             }
             Write::KeepVersions { vault, name, keep } => self.keep_versions(&vault, &name, keep, log),
-            Write::Token {
-                row,
-                replaces: None,
-                releases: _,
-            } => {
+            Write::Token { row, replaces: None, releases: _ } => {
                 let number = self.next_number();
                 expect(!self.tokens.contains_key(&row.id))?;
-                let row = TokenRow {
-                    fence: 0,
-                    leased: false,
-                    ..row
-                };
+                let row = TokenRow { fence: 0, leased: false, ..row };
                 log.push(self.put_token(number, row)?);
             }
-            Write::Token {
-                row,
-                replaces: Some(replaces),
-                releases,
-            } => {
+            Write::Token { row, replaces: Some(replaces), releases } => {
                 let old = self.tokens.get(&row.id).ok_or(CommitError::Conflict)?;
                 expect(old.row.sealed.tag() == replaces && row.generation >= old.row.generation)?;
                 let leased = old.row.leased && releases != Some(old.row.fence);
-                let row = TokenRow {
-                    fence: old.row.fence,
-                    leased,
-                    ..row
-                };
+                let row = TokenRow { fence: old.row.fence, leased, ..row };
                 log.push(self.put_token(old.number, row)?);
             }
             Write::RemoveToken(id) => {
@@ -319,21 +292,12 @@ impl Tables {
     }
 
     fn keep_versions(&mut self, vault: &VaultName, name: &SecretName, keep: u32, log: &mut Vec<Before>) {
-        let current = self
-            .secrets
-            .get(&(vault.clone(), name.clone()))
-            .map(|secret| secret.current);
-        let mut versions: Vec<_> = self
-            .versions_of(vault, name)
-            .map(|(key, version)| (version.number, key))
-            .collect();
+        let current = self.secrets.get(&(vault.clone(), name.clone())).map(|secret| secret.current);
+        let mut versions: Vec<_> = self.versions_of(vault, name).map(|(key, version)| (version.number, key)).collect();
         let keep = usize::try_from(keep.max(1)).unwrap_or(usize::MAX);
         let surplus = versions.len().saturating_sub(keep);
         versions.sort();
-        let old = versions
-            .into_iter()
-            .map(|(_, key)| key)
-            .filter(|(_, _, version)| current != Some(*version));
+        let old = versions.into_iter().map(|(_, key)| key).filter(|(_, _, version)| current != Some(*version));
         let old: Vec<VersionKey> = old.take(surplus).cloned().collect();
         log.extend(old.into_iter().map(|key| self.put(Before::Version(key, None))));
     }
@@ -354,22 +318,16 @@ impl Tables {
     }
 
     fn with_current(&self, secret: &SecretRow) -> Result<(SecretRow, VersionRow), StoreError> {
-        let version = self
-            .version(&secret.vault, &secret.name, secret.current)
-            .ok_or_else(|| {
-                let (vault, name) = (secret.vault.as_str(), secret.name.folded());
-                StoreError::Damaged(format!(
-                    "table version, key {vault}/{name}: the current version is gone"
-                ))
-            })?;
+        let version = self.version(&secret.vault, &secret.name, secret.current).ok_or_else(|| {
+            let (vault, name) = (secret.vault.as_str(), secret.name.folded());
+            StoreError::Damaged(format!("table version, key {vault}/{name}: the current version is gone"))
+        })?;
         Ok((secret.clone(), version))
     }
 
     /// Tokens that an instant can make due.
     fn waiting(&self) -> impl Iterator<Item = &Numbered<TokenRow>> {
-        self.tokens
-            .values()
-            .filter(|token| !token.row.leased && token.row.due != Wall::NEVER)
+        self.tokens.values().filter(|token| !token.row.leased && token.row.due != Wall::NEVER)
     }
 
     /// When the token is due and its lane open.

@@ -59,13 +59,7 @@ pub(super) struct Cache(sync::Cache<Key, Arc<Current>, Weight, quick_cache::Defa
 
 impl Cache {
     pub(super) fn new(bytes: u64) -> Self {
-        Self(sync::Cache::with(
-            1024,
-            bytes,
-            Weight,
-            quick_cache::DefaultHashBuilder::default(),
-            PinManaged,
-        ))
+        Self(sync::Cache::with(1024, bytes, Weight, quick_cache::DefaultHashBuilder::default(), PinManaged))
     }
 
     pub(super) fn get(&self, vault: &VaultName, folded: &str) -> Option<Arc<Current>> {
@@ -80,10 +74,7 @@ impl Cache {
         name: &SecretName,
         load: impl Future<Output = Result<Arc<Current>, E>>,
     ) -> Result<Arc<Current>, E> {
-        let key = Key {
-            vault: vault.clone(),
-            name: name.folded().into(),
-        };
+        let key = Key { vault: vault.clone(), name: name.folded().into() };
         match self.0.get_value_or_guard_async(&key).await {
             Ok(found) => Ok(found),
             Err(guard) => {
@@ -97,8 +88,6 @@ impl Cache {
 
     /// Takes it out; whether it was there as a managed token's.
     pub(super) fn forget(&self, vault: &VaultName, name: &SecretName) -> bool {
-        self.0
-            .remove(&KeyRef(vault, name.folded()))
-            .is_some_and(|(_, current)| current.managed)
+        self.0.remove(&KeyRef(vault, name.folded())).is_some_and(|(_, current)| current.managed)
     }
 }

@@ -30,11 +30,7 @@ impl<S: Store> Records<S> {
         kind: DefinitionKind,
         name: &str,
     ) -> Result<Option<Declared<T>>, RecordError> {
-        self.store
-            .definition(kind, name)
-            .await?
-            .map(|row| self.declared(row))
-            .transpose()
+        self.store.definition(kind, name).await?.map(|row| self.declared(row)).transpose()
     }
 
     /// All definitions of a kind, by name, those that left the configuration file included.
@@ -45,12 +41,7 @@ impl<S: Store> Records<S> {
         &self,
         kind: DefinitionKind,
     ) -> Result<Vec<Declared<T>>, RecordError> {
-        self.store
-            .definitions(kind)
-            .await?
-            .into_iter()
-            .map(|row| self.declared(row))
-            .collect()
+        self.store.definitions(kind).await?.into_iter().map(|row| self.declared(row)).collect()
     }
 
     /// The write that inserts the definition (`replaces` is `None`) or replaces the record that it was made from.
@@ -63,13 +54,7 @@ impl<S: Store> Records<S> {
         body: &T,
         replaces: Option<RecordTag>,
     ) -> Write {
-        let mut row = DefinitionRow {
-            kind,
-            name: name.to_owned(),
-            origin,
-            removed,
-            sealed: Sealed::pending(),
-        };
+        let mut row = DefinitionRow { kind, name: name.to_owned(), origin, removed, sealed: Sealed::pending() };
         row.sealed = self.seal(&row.place(), &to_json(body));
         Write::AmendDefinition { row, replaces }
     }
@@ -78,12 +63,6 @@ impl<S: Store> Records<S> {
         let what = || format!("{} {}", row.kind.word(), row.name);
         let body = from_json(&self.open(&row.place(), &row.sealed, what)?, what)?;
         let tag = row.sealed.tag();
-        Ok(Declared {
-            name: row.name,
-            origin: row.origin,
-            removed: row.removed,
-            body,
-            tag,
-        })
+        Ok(Declared { name: row.name, origin: row.origin, removed: row.removed, body, tag })
     }
 }

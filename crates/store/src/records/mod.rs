@@ -121,9 +121,7 @@ impl<S: Store> Records<S> {
                 Write::Secret { row, .. } => (&row.vault, &row.name),
                 Write::Version(row) | Write::AmendVersion { row, .. } => (&row.vault, &row.name),
                 // A new token makes its secret a managed one.
-                Write::Token {
-                    row, replaces: None, ..
-                } => (&row.vault, &row.name),
+                Write::Token { row, replaces: None, .. } => (&row.vault, &row.name),
                 _ => continue,
             };
             if !touched.iter().any(|(v, n)| v == vault && n == name) {
@@ -161,9 +159,7 @@ impl<S: Store> Records<S> {
         sealed: &Sealed,
         what: impl Fn() -> String,
     ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
-        self.keyring()
-            .open(place, sealed.as_bytes())
-            .map_err(|error| unopened(&error, what))
+        self.keyring().open(place, sealed.as_bytes()).map_err(|error| unopened(&error, what))
     }
 }
 
@@ -179,10 +175,6 @@ fn to_json<T: serde::Serialize>(value: &T) -> Zeroizing<Vec<u8>> {
 
 fn from_json<T: serde::de::DeserializeOwned>(body: &[u8], what: impl Fn() -> String) -> Result<T, RecordError> {
     serde_json::from_slice(body).map_err(|error| {
-        RecordError::Sealed(format!(
-            "{} (its body has another shape: {:?})",
-            what(),
-            error.classify()
-        ))
+        RecordError::Sealed(format!("{} (its body has another shape: {:?})", what(), error.classify()))
     })
 }

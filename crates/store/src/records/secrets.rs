@@ -80,9 +80,7 @@ impl<S: Store> Records<S> {
     /// # Errors
     /// [`RecordError::NotFound`], or why the store could not answer.
     pub async fn current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
-        self.cache
-            .get_or_load(vault, name, self.load_current(vault, name))
-            .await
+        self.cache.get_or_load(vault, name, self.load_current(vault, name)).await
     }
 
     async fn load_current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
@@ -107,10 +105,7 @@ impl<S: Store> Records<S> {
         name: &SecretName,
         version: VersionId,
     ) -> Result<VersionRow, RecordError> {
-        self.store
-            .version(vault, name, version)
-            .await?
-            .ok_or(RecordError::NotFound)
+        self.store.version(vault, name, version).await?.ok_or(RecordError::NotFound)
     }
 
     /// Opens a version into a buffer that may be used again, and hands its encoded body
@@ -153,9 +148,7 @@ impl<S: Store> Records<S> {
         limit: usize,
     ) -> Result<Vec<(SecretName, VersionRow)>, RecordError> {
         let rows = self.store.secrets(vault, after, limit).await?;
-        rows.into_iter()
-            .map(|(secret, version)| Ok((self.name_as_written(&secret)?, version)))
-            .collect()
+        rows.into_iter().map(|(secret, version)| Ok((self.name_as_written(&secret)?, version))).collect()
     }
 
     /// Writes a new version and makes it the current one. Where a managed token keeps the secret, a renewal follows
@@ -183,12 +176,7 @@ impl<S: Store> Records<S> {
                 Ok(()) => {
                     self.written(&new.vault, &new.name);
                     let name = existing.map_or(new.name, |current| current.name.clone());
-                    return Ok(WrittenVersion {
-                        name,
-                        version,
-                        body: new.body,
-                        managed,
-                    });
+                    return Ok(WrittenVersion { name, version, body: new.body, managed });
                 }
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
@@ -230,22 +218,11 @@ impl<S: Store> Records<S> {
             // Seconds are all that readers see; two changes in one second must still differ.
             body.updated = now.max(body.updated);
             amended.sealed = self.seal(&amended.place(), &body.encode());
-            match self
-                .commit(vec![Write::AmendVersion {
-                    row: amended.clone(),
-                    replaces,
-                }])
-                .await
-            {
+            match self.commit(vec![Write::AmendVersion { row: amended.clone(), replaces }]).await {
                 Ok(()) => {
                     self.written(vault, &current.name);
                     let (name, managed) = (current.name.clone(), current.managed);
-                    return Ok(WrittenVersion {
-                        name,
-                        version: amended,
-                        body,
-                        managed,
-                    });
+                    return Ok(WrittenVersion { name, version: amended, body, managed });
                 }
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
@@ -287,17 +264,10 @@ impl<S: Store> Records<S> {
         secret.sealed = self.seal(&secret.place(), as_written.as_written().as_bytes());
         let mut writes = vec![
             Write::Version(version.clone()),
-            Write::Secret {
-                row: secret,
-                replaces: existing.map(|current| current.tag),
-            },
+            Write::Secret { row: secret, replaces: existing.map(|current| current.tag) },
         ];
         if let Some(keep) = keep_versions {
-            writes.push(Write::KeepVersions {
-                vault: new.vault.clone(),
-                name: as_written.clone(),
-                keep: keep.max(1),
-            });
+            writes.push(Write::KeepVersions { vault: new.vault.clone(), name: as_written.clone(), keep: keep.max(1) });
         }
         (writes, version)
     }
@@ -313,10 +283,5 @@ impl<S: Store> Records<S> {
 }
 
 fn of_version(row: &VersionRow) -> String {
-    format!(
-        "version {} of secret {} of vault {}",
-        row.version,
-        row.name.folded(),
-        row.vault.as_str()
-    )
+    format!("version {} of secret {} of vault {}", row.version, row.name.folded(), row.vault.as_str())
 }

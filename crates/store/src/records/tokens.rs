@@ -110,11 +110,7 @@ impl<S: Store> Records<S> {
     /// # Errors
     /// Why the store could not answer.
     pub async fn token_of(&self, vault: &VaultName, name: &SecretName) -> Result<Option<Token>, RecordError> {
-        self.store
-            .token_of(vault, name)
-            .await?
-            .map(|row| self.open_token(row))
-            .transpose()
+        self.store.token_of(vault, name).await?.map(|row| self.open_token(row)).transpose()
     }
 
     /// Opens a token's row.
@@ -145,11 +141,7 @@ impl<S: Store> Records<S> {
             leased: false,
             sealed: Sealed::pending(),
         };
-        Write::Token {
-            row: self.sealed_token(row, standing),
-            replaces: None,
-            releases: None,
-        }
+        Write::Token { row: self.sealed_token(row, standing), replaces: None, releases: None }
     }
 
     /// The write that replaces the token's standing, and ends the lease of `releases`.
@@ -178,11 +170,7 @@ impl<S: Store> Records<S> {
             let mut writes = change(&token, &mut standing);
             let replaces = Some(token.row.sealed.tag());
             let row = self.sealed_token(token.row, &standing);
-            writes.push(Write::Token {
-                row: row.clone(),
-                replaces,
-                releases,
-            });
+            writes.push(Write::Token { row: row.clone(), replaces, releases });
             match self.commit(writes).await {
                 Ok(()) => return Ok(Token { row, standing }),
                 Err(CommitError::Conflict) => {}
@@ -207,9 +195,7 @@ impl<S: Store> Records<S> {
     /// [`CommitError::Conflict`] where the token or its secret is another by now: read it again and decide again.
     /// Otherwise why it was not written; the caller keeps the value and tries again, since a success is never dropped.
     pub async fn promote(&self, promotion: &Promotion<'_>) -> Result<(), CommitError> {
-        let Promotion {
-            token, standing, now, ..
-        } = *promotion;
+        let Promotion { token, standing, now, .. } = *promotion;
         let existing = match self.current(&token.row.vault, &token.row.name).await {
             Ok(current) => Some(current),
             Err(RecordError::NotFound) => None,
@@ -234,8 +220,7 @@ impl<S: Store> Records<S> {
                     expires,
                     now,
                 };
-                self.new_version(existing, &new, standing.generation, Some(promotion.keep_versions))
-                    .0
+                self.new_version(existing, &new, standing.generation, Some(promotion.keep_versions)).0
             }
             (None, Some(current)) => {
                 let mut row = current.version.clone();
@@ -245,10 +230,7 @@ impl<S: Store> Records<S> {
                 body.updated = now.max(body.updated);
                 body.tags.insert(generation_tag.0, generation_tag.1);
                 row.sealed = self.seal(&row.place(), &body.encode());
-                vec![Write::AmendVersion {
-                    row,
-                    replaces: current.version.sealed.tag(),
-                }]
+                vec![Write::AmendVersion { row, replaces: current.version.sealed.tag() }]
             }
             // The version that had the same value is gone, so there is nothing to amend.
             (None, None) => return Err(CommitError::Conflict),
@@ -260,20 +242,13 @@ impl<S: Store> Records<S> {
 
     /// The writes that put an attempt into the history, or replace it there.
     pub fn attempt_writes(&self, token: TokenId, attempt: &Attempt) -> Vec<Write> {
-        let mut row = AttemptRow {
-            token,
-            number: attempt.number,
-            started: Wall(attempt.started),
-            sealed: Sealed::pending(),
-        };
+        let mut row =
+            AttemptRow { token, number: attempt.number, started: Wall(attempt.started), sealed: Sealed::pending() };
         row.sealed = self.seal(&row.place(), &to_json(attempt));
         let mut writes = vec![Write::Attempt(row)];
         // The oldest go a few at a time: pruning on every attempt would cost a search each.
-        if attempt.number % 16 == 0 {
-            writes.push(Write::KeepAttempts {
-                token,
-                keep: KEEP_ATTEMPTS,
-            });
+        if attempt.number.is_multiple_of(16) {
+            writes.push(Write::KeepAttempts { token, keep: KEEP_ATTEMPTS });
         }
         writes
     }
@@ -314,11 +289,7 @@ impl<S: Store> Records<S> {
 
     /// The write that stores a lane, none of whose tokens is due before `open_at`.
     pub fn lane_write<T: Serialize>(&self, key: &str, open_at: Wall, body: &T) -> Write {
-        let mut row = LaneRow {
-            key: key.to_owned(),
-            open_at,
-            sealed: Sealed::pending(),
-        };
+        let mut row = LaneRow { key: key.to_owned(), open_at, sealed: Sealed::pending() };
         row.sealed = self.seal(&row.place(), &to_json(body));
         Write::Lane(row)
     }
@@ -341,11 +312,7 @@ fn unwritten(error: RecordError) -> CommitError {
 
 /// The clear columns that a standing determines.
 fn with_columns(mut row: TokenRow, standing: &Standing) -> TokenRow {
-    row.due = if standing.paused.is_empty() {
-        standing.due
-    } else {
-        Wall::NEVER
-    };
+    row.due = if standing.paused.is_empty() { standing.due } else { Wall::NEVER };
     row.generation = standing.generation;
     row.expiry = standing.order();
     row

@@ -17,11 +17,7 @@ pub struct Failed {
 
 impl Failed {
     pub(super) fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            help: None,
-        }
+        Self { code, message: message.into(), help: None }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -48,11 +44,8 @@ impl Failed {
 
     /// What the file owns isn't changed by anything else.
     pub(super) fn owned_by_file(kind: &str, name: &str) -> Self {
-        Self::new(
-            FailureCode::OwnedByFile,
-            format!("the {kind} {name} stands in the configuration file"),
-        )
-        .help("change it there, and run `vestal apply`")
+        Self::new(FailureCode::OwnedByFile, format!("the {kind} {name} stands in the configuration file"))
+            .help("change it there, and run `vestal apply`")
     }
 
     pub(super) fn response(self) -> Response<Bytes> {
@@ -63,20 +56,12 @@ impl Failed {
             FailureCode::OwnedByFile => StatusCode::FORBIDDEN,
             FailureCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let failure = Failure {
-            error: FailureBody {
-                code: self.code,
-                message: self.message,
-                help: self.help,
-            },
-        };
+        let failure = Failure { error: FailureBody { code: self.code, message: self.message, help: self.help } };
         // Three strings and a word can't fail to be JSON.
         let body = serde_json::to_vec(&failure).unwrap_or_default();
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = status;
-        response
-            .headers_mut()
-            .insert("content-type", http::HeaderValue::from_static("application/json"));
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
         response
     }
 }

@@ -47,15 +47,9 @@ fn view(plan: &Plan) -> PlanView {
             name: change.name.clone(),
             fields: fields
                 .iter()
-                .map(|field| FieldChange {
-                    field: field.field.clone(),
-                    from: text(&field.from),
-                    to: text(&field.to),
-                })
+                .map(|field| FieldChange { field: field.field.clone(), from: text(&field.from), to: text(&field.to) })
                 .collect(),
         }
     });
-    PlanView {
-        changes: changes.collect(),
-    }
+    PlanView { changes: changes.collect() }
 }

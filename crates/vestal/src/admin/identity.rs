@@ -30,12 +30,15 @@ impl Admin {
         self.issued(&wanted.name, issued.client_secret.expose_str()).await
     }
 
-    pub(super) async fn rotate_app_secret(&self, name: &str) -> Answered {
-        self.audit_write("AppRotateSecret", "", name).await?;
-        let replacement = Replacement {
-            old_end: clock::unix_seconds() + OVERLAP,
-            new_ends: None,
+    /// Makes a new client secret. The one before is taken for a day more, or with `end_old=true` no more.
+    pub(super) async fn rotate_app_secret(&self, name: &str, call: &Call<'_>) -> Answered {
+        let overlap = match call.query.get("end_old").map(String::as_str) {
+            Some("true") => 0,
+            None | Some("false") => OVERLAP,
+            Some(_) => return Err(Failed::bad_request("`end_old` is to be true or false")),
         };
+        self.audit_write("AppRotateSecret", "", name).await?;
+        let replacement = Replacement { old_end: clock::unix_seconds() + overlap, new_ends: None };
         let issued = self.engine.keyvault().rotate_secret(name, replacement, now()).await?;
         self.issued(name, issued.client_secret.expose_str()).await
     }
@@ -48,11 +51,7 @@ impl Admin {
 
     pub(super) async fn list_policies(&self) -> Answered {
         let apps = self.engine.keyvault().apps().await?;
-        let policies = self
-            .engine
-            .records()
-            .definitions::<Policy>(DefinitionKind::Policy)
-            .await?;
+        let policies = self.engine.records().definitions::<Policy>(DefinitionKind::Policy).await?;
         let views: Vec<PolicyView> = policies
             .into_iter()
             .filter(|policy| policy.removed.is_none())
@@ -67,41 +66,22 @@ impl Admin {
     pub(super) async fn set_policy(&self, name: &str, call: &Call<'_>) -> Answered {
         let wanted: PolicyView = call.json()?;
         if wanted.name != name {
-            return Err(Failed::bad_request(
-                "the name in the path is another than that in the body",
-            ));
+            return Err(Failed::bad_request("the name in the path is another than that in the body"));
         }
         let policy = self.checked_policy(&wanted).await?;
-        let known = self
-            .engine
-            .records()
-            .definition::<Policy>(DefinitionKind::Policy, name)
-            .await?;
-        if known
-            .as_ref()
-            .is_some_and(|known| known.origin == Origin::File && known.removed.is_none())
-        {
+        let known = self.engine.records().definition::<Policy>(DefinitionKind::Policy, name).await?;
+        if known.as_ref().is_some_and(|known| known.origin == Origin::File && known.removed.is_none()) {
             return Err(Failed::owned_by_file("policy", name));
         }
         self.audit_write("PolicySet", wanted.vault.as_str(), name).await?;
         let replaces = known.map(|known| known.tag);
-        let write = self
-            .engine
-            .records()
-            .define(DefinitionKind::Policy, name, Origin::Admin, None, &policy, replaces);
+        let write = self.engine.records().define(DefinitionKind::Policy, name, Origin::Admin, None, &policy, replaces);
         self.commit(write).await?;
-        json(&PolicyView {
-            origin: Origin::Admin.word().to_owned(),
-            ..wanted
-        })
+        json(&PolicyView { origin: Origin::Admin.word().to_owned(), ..wanted })
     }
 
     pub(super) async fn remove_policy(&self, name: &str) -> Answered {
-        let known = self
-            .engine
-            .records()
-            .definition::<Policy>(DefinitionKind::Policy, name)
-            .await?;
+        let known = self.engine.records().definition::<Policy>(DefinitionKind::Policy, name).await?;
         match known {
             Some(known) if known.removed.is_none() => {
                 if known.origin == Origin::File {
@@ -114,11 +94,7 @@ impl Admin {
             }
         }
         self.audit_write("PolicyRemove", "", name).await?;
-        self.commit(Write::RemoveDefinition {
-            kind: DefinitionKind::Policy,
-            name: name.to_owned(),
-        })
-        .await?;
+        self.commit(Write::RemoveDefinition { kind: DefinitionKind::Policy, name: name.to_owned() }).await?;
         Ok(no_content())
     }
 
@@ -141,9 +117,7 @@ impl Admin {
         let permissions = Permissions::parse(wanted.permissions.iter().map(String::as_str))
             .map_err(|error| Failed::bad_request(error.to_string()))?;
         if wanted.names.len() > MAX_POLICY_NAMES {
-            return Err(Failed::bad_request(format!(
-                "a policy has at most {MAX_POLICY_NAMES} name patterns"
-            )));
+            return Err(Failed::bad_request(format!("a policy has at most {MAX_POLICY_NAMES} name patterns")));
         }
         let names = wanted
             .names
@@ -152,19 +126,12 @@ impl Admin {
                 Pattern::parse(pattern).map_err(|error| Failed::bad_request(format!("`{pattern}`: {error}")))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Policy {
-            vault,
-            app: self.object_id(&wanted.app).await?,
-            permissions,
-            names,
-        })
+        Ok(Policy { vault, app: self.object_id(&wanted.app).await?, permissions, names })
     }
 
     async fn object_id(&self, app: &str) -> Result<ObjectId, Failed> {
         let apps = self.engine.keyvault().apps().await?;
-        let found = apps
-            .into_iter()
-            .find(|known| known.name == app && known.removed.is_none());
+        let found = apps.into_iter().find(|known| known.name == app && known.removed.is_none());
         found.map(|app| app.body.object_id).ok_or_else(|| {
             Failed::not_found(format!("there is no app {app}")).help(format!("`vestal app create {app}` makes it"))
         })
@@ -176,10 +143,7 @@ impl Admin {
             .iter()
             .find(|app| app.name == name)
             .ok_or_else(|| Failed::not_found(format!("the app {name} was deleted meanwhile")))?;
-        json(&NewAppSecret {
-            app: app_view(app),
-            client_secret: client_secret.unwrap_or_default().to_owned(),
-        })
+        json(&NewAppSecret { app: app_view(app), client_secret: client_secret.unwrap_or_default().to_owned() })
     }
 }
 
@@ -204,11 +168,7 @@ fn app_view(app: &Declared<App>) -> AppView {
         object_id: app.body.object_id.to_string(),
         origin: app.origin.word().to_owned(),
         secrets: secrets
-            .map(|secret| AppSecretView {
-                id: secret.id.clone(),
-                created: secret.created,
-                ends: secret.ends,
-            })
+            .map(|secret| AppSecretView { id: secret.id.clone(), created: secret.created, ends: secret.ends })
             .collect(),
     }
 }
@@ -218,24 +178,12 @@ fn policy_view(policy: Declared<Policy>, app: &str) -> PolicyView {
         name: policy.name,
         app: app.to_owned(),
         vault: policy.body.vault.as_str().to_owned(),
-        permissions: policy
-            .body
-            .permissions
-            .iter()
-            .map(|permission| permission.as_str().to_owned())
-            .collect(),
-        names: policy
-            .body
-            .names
-            .iter()
-            .map(|pattern| pattern.as_str().to_owned())
-            .collect(),
+        permissions: policy.body.permissions.iter().map(|permission| permission.as_str().to_owned()).collect(),
+        names: policy.body.names.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         origin: policy.origin.word().to_owned(),
     }
 }
 
 fn now() -> Now {
-    Now {
-        unix_ms: clock::now().wall.0,
-    }
+    Now { unix_ms: clock::now().wall.0 }
 }

@@ -48,9 +48,7 @@ impl Call<'_> {
         let Some(text) = self.query.get(key) else {
             return Ok(None);
         };
-        text.parse()
-            .map(Some)
-            .map_err(|_| Failed::bad_request(format!("`{key}` is to be a number")))
+        text.parse().map(Some).map_err(|_| Failed::bad_request(format!("`{key}` is to be a number")))
     }
 }
 
@@ -69,15 +67,11 @@ impl Admin {
             .map(|(key, value)| (key.into_owned(), value.into_owned()))
             .collect();
         let call = Call { query, body: &body };
-        self.route(&parts.method, parts.uri.path(), &call)
-            .await
-            .unwrap_or_else(|failed| failed.response())
+        self.route(&parts.method, parts.uri.path(), &call).await.unwrap_or_else(|failed| failed.response())
     }
 
     async fn route(&self, method: &Method, path: &str, call: &Call<'_>) -> Answered {
-        let rest = path
-            .strip_prefix(PREFIX)
-            .ok_or_else(|| Failed::no_such_call(method, path))?;
+        let rest = path.strip_prefix(PREFIX).ok_or_else(|| Failed::no_such_call(method, path))?;
         let segments: Vec<&str> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
         match (method.as_str(), segments.as_slice()) {
             ("GET", ["status"]) => self.status().await,
@@ -98,7 +92,7 @@ impl Admin {
             ("GET", ["apps"]) => self.list_apps().await,
             ("POST", ["apps"]) => self.create_app(call).await,
             ("DELETE", ["apps", name]) => self.delete_app(name).await,
-            ("POST", ["apps", name, "rotate-secret"]) => self.rotate_app_secret(name).await,
+            ("POST", ["apps", name, "rotate-secret"]) => self.rotate_app_secret(name, call).await,
 
             ("GET", ["policies"]) => self.list_policies().await,
             ("PUT", ["policies", name]) => self.set_policy(name, call).await,
@@ -113,9 +107,7 @@ impl Admin {
     async fn status(&self) -> Answered {
         let mut tokens: BTreeMap<String, u64> = BTreeMap::new();
         for token in self.all_tokens().await? {
-            *tokens
-                .entry(token.standing.state(clock::now()).name().to_owned())
-                .or_default() += 1;
+            *tokens.entry(token.standing.state(clock::now()).name().to_owned()).or_default() += 1;
         }
         let not_ready = match self.engine.records().store().probe().await {
             Ok(()) => Vec::new(),
@@ -168,9 +160,7 @@ fn entry<'a>(operation: &'static str, vault: &'a str, name: &'a str, version: Op
 fn json<T: Serialize>(body: &T) -> Answered {
     let body = serde_json::to_vec(body).map_err(|error| Failed::unavailable(error.to_string()))?;
     let mut response = Response::new(Bytes::from(body));
-    response
-        .headers_mut()
-        .insert("content-type", http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

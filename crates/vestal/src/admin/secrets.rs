@@ -35,33 +35,19 @@ impl Admin {
     pub(super) async fn show_secret(&self, vault: &str, name: &str) -> Answered {
         let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
         self.audit_read("SecretListVersions", vault.as_str(), name.folded(), None);
-        let current = self
-            .engine
-            .records()
-            .current(&vault, &name)
-            .await
-            .map_err(|error| missing(&vault, &name, error))?;
+        let current =
+            self.engine.records().current(&vault, &name).await.map_err(|error| missing(&vault, &name, error))?;
         let mut versions = Vec::new();
         let mut after = None;
         loop {
-            let page = self
-                .engine
-                .records()
-                .store()
-                .versions(&vault, &name, after, PAGE)
-                .await?;
+            let page = self.engine.records().store().versions(&vault, &name, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.version);
             for row in &page {
                 versions.push(self.version(row)?);
             }
         }
-        versions.sort_by(|left, right| {
-            right
-                .created
-                .cmp(&left.created)
-                .then(right.generation.cmp(&left.generation))
-        });
+        versions.sort_by(|left, right| right.created.cmp(&left.created).then(right.generation.cmp(&left.generation)));
         let secret = self.view(&vault, &current.name, &current.version, current.managed)?;
         json(&SecretDetail { secret, versions })
     }
@@ -77,8 +63,7 @@ impl Admin {
             updated: now,
             written_by: "admin".to_owned(),
         };
-        body.check_limits()
-            .map_err(|error| Failed::bad_request(error.to_string()))?;
+        body.check_limits().map_err(|error| Failed::bad_request(error.to_string()))?;
         self.audit_write("SecretSet", vault.as_str(), name.folded()).await?;
         let new = NewSecret {
             vault: vault.clone(),
@@ -95,29 +80,19 @@ impl Admin {
 
     pub(super) async fn secret_value(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
         let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
-        let current = self
-            .engine
-            .records()
-            .current(&vault, &name)
-            .await
-            .map_err(|error| missing(&vault, &name, error))?;
+        let current =
+            self.engine.records().current(&vault, &name).await.map_err(|error| missing(&vault, &name, error))?;
         let row = match call.query.get("version") {
             None => current.version.clone(),
             Some(id) => {
                 let id = VersionId::parse(id)
                     .map_err(|_| Failed::bad_request(format!("`{id}` is no version: it has 32 hexadecimal digits")))?;
-                self.engine
-                    .records()
-                    .version(&vault, &name, id)
-                    .await
-                    .map_err(|error| missing(&vault, &name, error))?
+                self.engine.records().version(&vault, &name, id).await.map_err(|error| missing(&vault, &name, error))?
             }
         };
         self.audit_read("SecretGet", vault.as_str(), name.folded(), Some(row.version));
         if !row.enabled {
-            return Err(Failed::bad_request(format!(
-                "this version of {name} is disabled, and not to be read"
-            )));
+            return Err(Failed::bad_request(format!("this version of {name} is disabled, and not to be read")));
         }
         let body = self.engine.records().body(&row)?;
         let value = body
@@ -125,11 +100,7 @@ impl Admin {
             .expose_str()
             .ok_or_else(|| Failed::bad_request(format!("the value of {name} is not text")))?
             .to_owned();
-        json(&SecretValue {
-            value,
-            version: row.version.to_string(),
-            expires: row.expires,
-        })
+        json(&SecretValue { value, version: row.version.to_string(), expires: row.expires })
     }
 
     pub(super) fn known_vault(&self, text: &str) -> Result<VaultName, Failed> {
@@ -139,12 +110,10 @@ impl Admin {
             return Ok(name);
         }
         let names: Vec<&str> = vaults.iter().map(|vault| vault.name.as_str()).collect();
-        Err(
-            Failed::not_found(format!("there is no vault {name}")).help(match names.as_slice() {
-                [] => "declare one in the configuration file: `[vault.NAME]`".to_owned(),
-                names => format!("there is: {}", names.join(", ")),
-            }),
-        )
+        Err(Failed::not_found(format!("there is no vault {name}")).help(match names.as_slice() {
+            [] => "declare one in the configuration file: `[vault.NAME]`".to_owned(),
+            names => format!("there is: {}", names.join(", ")),
+        }))
     }
 
     fn view(

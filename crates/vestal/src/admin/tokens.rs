@@ -62,10 +62,7 @@ impl Admin {
             Outcome::Failed { .. } => None,
         });
         let mut credentials = Vec::new();
-        for (part, source) in [
-            ("client id", &definition.client_id),
-            ("client secret", &definition.client_secret),
-        ] {
+        for (part, source) in [("client id", &definition.client_id), ("client secret", &definition.client_secret)] {
             credentials.push(self.credential(part, source).await?);
         }
         let standing = &token.standing;
@@ -83,16 +80,11 @@ impl Admin {
         json(&TokenDetail {
             token: self.token_view(&token, Some(&declared)).await?,
             origin: declared.origin.word().to_owned(),
-            token_url: provider
-                .map(|provider| provider.token_url.url().to_string())
-                .unwrap_or_default(),
+            token_url: provider.map(|provider| provider.token_url.url().to_string()).unwrap_or_default(),
             scope: definition.scope.clone(),
             obtained_ms: standing.obtained.map(|moment| moment.wall.0),
             expires_ms: standing.expiry.map(|expiry| expiry.wall.0),
-            lifetime: standing
-                .lifetime
-                .and_then(renewal::Lifetime::known)
-                .map(|life| life.as_secs()),
+            lifetime: standing.lifetime.and_then(renewal::Lifetime::known).map(|life| life.as_secs()),
             lifetime_source,
             promise: definition.promise,
             paused: standing.paused.iter().map(|reason| reason.name().to_owned()).collect(),
@@ -105,16 +97,8 @@ impl Admin {
         let token = self.token_named(vault, name).await?;
         let limit = call.number("limit")?.unwrap_or(50).clamp(1, LONGEST_HISTORY);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let attempts = self
-            .engine
-            .records()
-            .attempts(token.row.id, call.number("before")?, limit)
-            .await?;
-        let next = if attempts.len() == limit {
-            attempts.last().map(|attempt| attempt.number)
-        } else {
-            None
-        };
+        let attempts = self.engine.records().attempts(token.row.id, call.number("before")?, limit).await?;
+        let next = if attempts.len() == limit { attempts.last().map(|attempt| attempt.number) } else { None };
         json(&History { attempts, next })
     }
 
@@ -126,9 +110,7 @@ impl Admin {
             return Err(Failed::bad_request(format!("{name} is paused: {}", reasons.join("; ")))
                 .help(format!("`vestal token resume {vault}/{name}` renews it at once")));
         }
-        let wait = call
-            .number("wait")?
-            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
+        let wait = call.number("wait")?.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
         self.audit_write("TokenRenew", vault, name).await?;
         let events = self.engine.events();
         let token = self
@@ -146,17 +128,13 @@ impl Admin {
         };
         let token = self.engine.records().token(token.row.id).await?;
         let declared = self.declared(&token).await?;
-        json(&Renewal {
-            token: self.token_view(&token, declared.as_ref()).await?,
-            attempt,
-        })
+        json(&Renewal { token: self.token_view(&token, declared.as_ref()).await?, attempt })
     }
 
     pub(super) async fn pause(&self, vault: &str, name: &str) -> Answered {
         let token = self.token_named(vault, name).await?;
         self.audit_write("TokenPause", vault, name).await?;
-        self.change(&token, |standing| standing.pause(PauseReason::Person))
-            .await
+        self.change(&token, |standing| standing.pause(PauseReason::Person)).await
     }
 
     pub(super) async fn resume(&self, vault: &str, name: &str) -> Answered {
@@ -212,12 +190,8 @@ impl Admin {
                 Outcome::Renewed { .. } => None,
             })
         };
-        let name = self
-            .engine
-            .records()
-            .current(&token.row.vault, &token.row.name)
-            .await
-            .map_or_else(
+        let name =
+            self.engine.records().current(&token.row.vault, &token.row.name).await.map_or_else(
                 |_| token.row.name.as_written().to_owned(),
                 |current| current.name.as_written().to_owned(),
             );
@@ -228,9 +202,7 @@ impl Admin {
             generation: standing.generation,
             life_left_ms: standing.remaining(now).map(|left| left.0),
             due_ms: (token.row.due != Wall::NEVER).then_some(token.row.due.0),
-            provider: declared
-                .map(|declared| declared.body.provider.clone())
-                .unwrap_or_default(),
+            provider: declared.map(|declared| declared.body.provider.clone()).unwrap_or_default(),
             owner: declared.and_then(|declared| declared.body.owner.clone()),
             failures: standing.failures,
             last_failure,
@@ -242,12 +214,7 @@ impl Admin {
         let (vault, name) = match source {
             Source::Literal(_) => {
                 let source = "in the definition".to_owned();
-                return Ok(CredentialView {
-                    part,
-                    source,
-                    present: true,
-                    expires: None,
-                });
+                return Ok(CredentialView { part, source, present: true, expires: None });
             }
             Source::Secret { vault, name } => (vault, name),
         };
@@ -257,42 +224,23 @@ impl Admin {
             _ => None,
         };
         Ok(match current {
-            None => CredentialView {
-                part,
-                source,
-                present: false,
-                expires: None,
-            },
+            None => CredentialView { part, source, present: false, expires: None },
             Some(current) => {
                 let expires = current.version.expires;
-                CredentialView {
-                    part,
-                    source,
-                    present: current.version.enabled,
-                    expires,
-                }
+                CredentialView { part, source, present: current.version.enabled, expires }
             }
         })
     }
 }
 
 fn warning(credential: &CredentialView) -> Option<String> {
-    let CredentialView {
-        part,
-        source,
-        present,
-        expires,
-    } = credential;
+    let CredentialView { part, source, present, expires } = credential;
     if !present {
-        return Some(format!(
-            "the {part} is missing or disabled: run `vestal secret set {source}`"
-        ));
+        return Some(format!("the {part} is missing or disabled: run `vestal secret set {source}`"));
     }
     let left = (*expires)? - clock::unix_seconds();
     if left <= 0 {
-        return Some(format!(
-            "the {part} has expired, says its secret {source}: get a new one from the provider"
-        ));
+        return Some(format!("the {part} has expired, says its secret {source}: get a new one from the provider"));
     }
     (left < CREDENTIAL_WARNING).then(|| {
         format!(

@@ -24,20 +24,12 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn new(command: &AlertCommand) -> Self {
-        Self {
-            path: command.program.path().to_owned(),
-            arguments: command.arguments.clone(),
-            limit: PROGRAM_LIMIT,
-        }
+        Self { path: command.program.path().to_owned(), arguments: command.arguments.clone(), limit: PROGRAM_LIMIT }
     }
 
     #[cfg(test)]
     pub(super) fn for_test(path: PathBuf, arguments: &[&str], limit: Duration) -> Self {
-        Self {
-            path,
-            arguments: arguments.iter().map(ToString::to_string).collect(),
-            limit,
-        }
+        Self { path, arguments: arguments.iter().map(ToString::to_string).collect(), limit }
     }
 
     /// Runs the program once. What it prints goes nowhere: it could be a secret of its own.
@@ -123,65 +115,34 @@ mod tests {
         let mut expected = alert.json();
         expected.push(b'\n');
         assert_eq!(fs::read(folder.path().join("input")).expect("the input"), expected);
-        assert_eq!(
-            fs::read_to_string(folder.path().join("argument")).expect("the argument"),
-            "$(id) * 'ops'"
-        );
+        assert_eq!(fs::read_to_string(folder.path().join("argument")).expect("the argument"), "$(id) * 'ops'");
     }
 
     #[tokio::test]
     async fn one_that_reads_nothing_and_ends_well_is_content() {
         let folder = tempfile::tempdir().expect("a folder");
-        let program = Program::for_test(
-            script(folder.path(), "#!/bin/sh\nexec <&-\nexit 0\n"),
-            &[],
-            PROGRAM_LIMIT,
-        );
+        let program = Program::for_test(script(folder.path(), "#!/bin/sh\nexec <&-\nexit 0\n"), &[], PROGRAM_LIMIT);
         program.run(&failing()).await.expect("it works");
     }
 
     #[tokio::test]
     async fn a_status_other_than_0_is_a_failure_and_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
-        let program = Program::for_test(
-            script(folder.path(), "#!/bin/sh\necho oh >&2\nexit 3\n"),
-            &[],
-            PROGRAM_LIMIT,
-        );
+        let program = Program::for_test(script(folder.path(), "#!/bin/sh\necho oh >&2\nexit 3\n"), &[], PROGRAM_LIMIT);
         let failure = program.run(&failing()).await.expect_err("it fails");
-        assert!(
-            failure
-                .words
-                .contains("/notify ended with exit status: 3: run it by hand"),
-            "{}",
-            failure.words
-        );
+        assert!(failure.words.contains("/notify ended with exit status: 3: run it by hand"), "{}", failure.words);
     }
 
     #[tokio::test]
     async fn one_that_takes_too_long_is_killed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = script(
-            folder.path(),
-            "#!/bin/sh\necho $$ > \"$(dirname \"$0\")/pid\"\nexec sleep 600\n",
-        );
+        let path = script(folder.path(), "#!/bin/sh\necho $$ > \"$(dirname \"$0\")/pid\"\nexec sleep 600\n");
         let program = Program::for_test(path, &[], Duration::from_secs(1));
         let failure = program.run(&failing()).await.expect_err("it is killed");
-        assert!(
-            failure.words.contains("took longer than 1s and was killed"),
-            "{}",
-            failure.words
-        );
+        assert!(failure.words.contains("took longer than 1s and was killed"), "{}", failure.words);
         // On a busy machine it may be killed before it has written its number; `/proc/` alone would exist.
-        if let Ok(number) = fs::read_to_string(folder.path().join("pid"))
-            .unwrap_or_default()
-            .trim()
-            .parse::<u32>()
-        {
-            assert!(
-                !Path::new("/proc").join(number.to_string()).exists(),
-                "it is gone, and waited for"
-            );
+        if let Ok(number) = fs::read_to_string(folder.path().join("pid")).unwrap_or_default().trim().parse::<u32>() {
+            assert!(!Path::new("/proc").join(number.to_string()).exists(), "it is gone, and waited for");
         }
     }
 
@@ -192,18 +153,11 @@ mod tests {
         let words = missing.run(&failing()).await.expect_err("there is none").words;
         assert!(words.contains("put it back"), "{words}");
         let path = script(folder.path(), "no first line\n");
-        let words = Program::for_test(path.clone(), &[], PROGRAM_LIMIT)
-            .run(&failing())
-            .await
-            .expect_err("no format")
-            .words;
+        let words =
+            Program::for_test(path.clone(), &[], PROGRAM_LIMIT).run(&failing()).await.expect_err("no format").words;
         assert!(words.contains("#!/bin/sh"), "{words}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a mode");
-        let words = Program::for_test(path, &[], PROGRAM_LIMIT)
-            .run(&failing())
-            .await
-            .expect_err("no permission")
-            .words;
+        let words = Program::for_test(path, &[], PROGRAM_LIMIT).run(&failing()).await.expect_err("no permission").words;
         assert!(words.contains("chmod +x"), "{words}");
     }
 }

@@ -38,10 +38,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Self {
-            words: words.into(),
-            again_after: None,
-        }
+        Self { words: words.into(), again_after: None }
     }
 }
 
@@ -54,10 +51,7 @@ pub(super) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self {
-            tries: TRIES,
-            first_wait: FIRST_WAIT,
-        }
+        Self { tries: TRIES, first_wait: FIRST_WAIT }
     }
 }
 
@@ -158,14 +152,9 @@ mod tests {
     #[test]
     fn five_tries_wait_ever_longer_and_never_too_long() {
         let pace = Pace::default();
-        let waits: Vec<_> = (1..=5)
-            .map(|tried| pace.wait_after(tried, None).map(|wait| wait.as_secs()))
-            .collect();
+        let waits: Vec<_> = (1..=5).map(|tried| pace.wait_after(tried, None).map(|wait| wait.as_secs())).collect();
         assert_eq!(waits, [Some(2), Some(8), Some(32), Some(128), None]);
-        let asked = |seconds| {
-            pace.wait_after(1, Some(Duration::from_secs(seconds)))
-                .map(|wait| wait.as_secs())
-        };
+        let asked = |seconds| pace.wait_after(1, Some(Duration::from_secs(seconds))).map(|wait| wait.as_secs());
         assert_eq!((asked(1), asked(60), asked(86_400)), (Some(2), Some(60), Some(300)));
     }
 }

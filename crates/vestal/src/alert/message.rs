@@ -57,16 +57,10 @@ impl Alert {
     pub fn of(event: &Event<'_>, notice: &Notice, now: Wall) -> Self {
         let (headline, words) = told(event, notice);
         let owner = event.owner.map(str::to_owned);
-        let to = owner
-            .as_ref()
-            .map_or_else(String::new, |owner| format!(" (owner: {owner})"));
+        let to = owner.as_ref().map_or_else(String::new, |owner| format!(" (owner: {owner})"));
         let text = format!("{}/{} {headline}: {words}{to}", event.vault, event.name.as_written());
         Self {
-            id: SystemEntropy
-                .bytes16()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            id: SystemEntropy.bytes16().iter().map(|byte| format!("{byte:02x}")).collect(),
             time: date(now),
             event: notice.name(),
             vault: event.vault.as_str().to_owned(),
@@ -97,11 +91,9 @@ impl fmt::Display for Alert {
 fn failure(attempt: &Attempt) -> Option<AlertFailure> {
     match &attempt.outcome {
         Outcome::Renewed { .. } => None,
-        Outcome::Failed { class, error, .. } => Some(AlertFailure {
-            class: class.clone(),
-            error: error.clone(),
-            status: attempt.status,
-        }),
+        Outcome::Failed { class, error, .. } => {
+            Some(AlertFailure { class: class.clone(), error: error.clone(), status: attempt.status })
+        }
     }
 }
 
@@ -116,15 +108,8 @@ fn told(event: &Event<'_>, notice: &Notice) -> (&'static str, String) {
     match notice {
         Notice::Failing { class, failures, .. } => {
             let why = failed_with.unwrap_or_else(|| class_in_words(*class));
-            let count = if *failures == 1 {
-                "1 attempt".to_owned()
-            } else {
-                format!("{failures} attempts in a row")
-            };
-            (
-                "is failing",
-                format!("{why}. {count} failed, {left}; `vestal token history {token}` shows them"),
-            )
+            let count = if *failures == 1 { "1 attempt".to_owned() } else { format!("{failures} attempts in a row") };
+            ("is failing", format!("{why}. {count} failed, {left}; `vestal token history {token}` shows them"))
         }
         Notice::Expiring { left: remaining } => {
             let why = match event.state {
@@ -135,11 +120,7 @@ fn told(event: &Event<'_>, notice: &Notice) -> (&'static str, String) {
                     None => format!("its renewal is held up: `vestal token show {token}` says by what"),
                 },
             };
-            let headline = if remaining.0 > 0 {
-                "is about to expire"
-            } else {
-                "has expired"
-            };
+            let headline = if remaining.0 > 0 { "is about to expire" } else { "has expired" };
             (headline, format!("{left}; {why}"))
         }
         Notice::Recovered => ("has recovered", format!("{left}; nothing is to be done")),
@@ -216,10 +197,7 @@ pub(super) mod tests {
     }
 
     fn alert(state: TokenState, life_left: Option<i64>, attempt: Option<&Attempt>, notice: Notice) -> Alert {
-        let (vault, name) = (
-            VaultName::parse("dev").expect("a name"),
-            SecretName::parse("Api-Token").expect("a name"),
-        );
+        let (vault, name) = (VaultName::parse("dev").expect("a name"), SecretName::parse("Api-Token").expect("a name"));
         let event = Event {
             vault: &vault,
             name: &name,
@@ -235,11 +213,7 @@ pub(super) mod tests {
 
     /// An alert to send.
     pub(crate) fn failing() -> Alert {
-        let notice = Notice::Failing {
-            class: FailureClass::Client,
-            failures: 2,
-            left: Some(Remaining(90_500)),
-        };
+        let notice = Notice::Failing { class: FailureClass::Client, failures: 2, left: Some(Remaining(90_500)) };
         let attempt = attempt("the provider refuses the client id or secret: store the right ones");
         alert(TokenState::Retrying, Some(90_500), Some(&attempt), notice)
     }
@@ -285,16 +259,12 @@ pub(super) mod tests {
 
         let dead = alert(TokenState::Expired, Some(-4_000), None, expiring(-4_000));
         assert!(
-            dead.text
-                .starts_with("dev/Api-Token has expired: its readers have had a dead token for 4s; its renewal")
+            dead.text.starts_with("dev/Api-Token has expired: its readers have had a dead token for 4s; its renewal")
         );
         assert_eq!(dead.life_left_seconds, Some(-4));
 
         let recovered = alert(TokenState::Fresh, Some(3_600_000), None, Notice::Recovered);
-        assert_eq!(
-            recovered.words,
-            "its readers have a token with 1h left; nothing is to be done"
-        );
+        assert_eq!(recovered.words, "its readers have a token with 1h left; nothing is to be done");
 
         let promise = PromiseTooLong {
             promise: Duration::from_secs(600),
@@ -310,23 +280,11 @@ pub(super) mod tests {
 
     #[test]
     fn without_an_attempt_the_class_gives_the_words() {
-        let notice = Notice::Failing {
-            class: FailureClass::Credential,
-            failures: 1,
-            left: None,
-        };
+        let notice = Notice::Failing { class: FailureClass::Credential, failures: 1, left: None };
         let alert = alert(TokenState::Due, None, None, notice);
+        assert!(alert.words.starts_with("the vault doesn't hold what the token is obtained with"), "{}", alert.words);
         assert!(
-            alert
-                .words
-                .starts_with("the vault doesn't hold what the token is obtained with"),
-            "{}",
-            alert.words
-        );
-        assert!(
-            alert
-                .words
-                .contains("1 attempt failed, its readers have a token whose end nobody knows;"),
+            alert.words.contains("1 attempt failed, its readers have a token whose end nobody knows;"),
             "{}",
             alert.words
         );

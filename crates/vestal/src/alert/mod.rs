@@ -113,13 +113,7 @@ impl Alerts {
         if tokio::time::timeout(limit, all).await.is_ok() {
             return;
         }
-        for (queue, task) in self
-            .0
-            .queues
-            .iter()
-            .zip(&aborts)
-            .filter(|(_, task)| !task.is_finished())
-        {
+        for (queue, task) in self.0.queues.iter().zip(&aborts).filter(|(_, task)| !task.is_finished()) {
             task.abort();
             tracing::error!(
                 "Vestal stops, and the {} did not take its alerts within {}: one is given up, and {} more that waited",
@@ -136,25 +130,10 @@ impl Alerts {
         let mut tasks = Vec::new();
         for target in targets {
             let (sender, receiver) = mpsc::channel(queue);
-            queues.push(Queue {
-                way: target.way(),
-                sender,
-                overflows: AtomicBool::new(false),
-            });
-            tasks.push(tokio::spawn(deliver_all(
-                target,
-                receiver,
-                pace,
-                Arc::clone(&metrics),
-                stopped.clone(),
-            )));
+            queues.push(Queue { way: target.way(), sender, overflows: AtomicBool::new(false) });
+            tasks.push(tokio::spawn(deliver_all(target, receiver, pace, Arc::clone(&metrics), stopped.clone())));
         }
-        Self(Arc::new(Inner {
-            queues,
-            metrics,
-            stop,
-            tasks: Mutex::new(tasks),
-        }))
+        Self(Arc::new(Inner { queues, metrics, stop, tasks: Mutex::new(tasks) }))
     }
 }
 
@@ -166,11 +145,7 @@ pub(crate) fn test_alerts(metrics: Arc<Metrics>) -> Alerts {
         let _receiver = receiver;
         std::future::pending::<()>().await;
     });
-    let queue = Queue {
-        way: Way::Command,
-        sender,
-        overflows: AtomicBool::new(false),
-    };
+    let queue = Queue { way: Way::Command, sender, overflows: AtomicBool::new(false) };
     Alerts(Arc::new(Inner {
         queues: vec![queue],
         metrics,

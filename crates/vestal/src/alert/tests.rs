@@ -40,9 +40,7 @@ impl Receiver {
         let authority = LocalAuthority::open(folder.path(), names, clock::unix_seconds()).expect("an authority");
         let authority_certificate = authority.certificate().clone();
         let certificate = ServerCertificate::load(CertificateSource::Local(authority)).expect("a certificate");
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .await
-            .expect("a port");
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
         let address = listener.local_addr();
         let heard: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
         let permits = Arc::new(Semaphore::new(permits));
@@ -55,35 +53,17 @@ impl Receiver {
                 async move {
                     permits.acquire().await.expect("open").forget();
                     let mut statuses = statuses.lock().expect("the lock");
-                    let status = if statuses.len() > 1 {
-                        statuses.pop_front()
-                    } else {
-                        statuses.front().copied()
-                    };
-                    let answer = Response::builder()
-                        .status(status.expect("a status"))
-                        .header("location", "/elsewhere");
+                    let status = if statuses.len() > 1 { statuses.pop_front() } else { statuses.front().copied() };
+                    let answer = Response::builder().status(status.expect("a status")).header("location", "/elsewhere");
                     answer.body(Bytes::from_static(b"as you say")).expect("an answer")
                 }
             }
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        tokio::spawn(listener.serve(
-            Transport::Tls(certificate.server_config()),
-            Limits::default(),
-            service,
-            async {
-                drop(stopped.await);
-            },
-        ));
-        Self {
-            address,
-            authority: authority_certificate,
-            heard,
-            permits,
-            _folder: folder,
-            _stop: stop,
-        }
+        tokio::spawn(listener.serve(Transport::Tls(certificate.server_config()), Limits::default(), service, async {
+            drop(stopped.await);
+        }));
+        Self { address, authority: authority_certificate, heard, permits, _folder: folder, _stop: stop }
     }
 
     fn url(&self) -> String {
@@ -105,11 +85,7 @@ impl Receiver {
 
     fn hook(&self) -> Hook {
         let no_secret: webhook::ReadSecret = Box::new(|_| Box::pin(async { Err("no secret is read".to_owned()) }));
-        Hook::new(
-            Webhook::Url(self.url().parse().expect("a URL")),
-            self.connector(&[&self.allowed()]),
-            no_secret,
-        )
+        Hook::new(Webhook::Url(self.url().parse().expect("a URL")), self.connector(&[&self.allowed()]), no_secret)
     }
 
     fn heard(&self) -> Vec<Request<Bytes>> {
@@ -117,10 +93,7 @@ impl Receiver {
     }
 }
 
-const QUICK: Pace = Pace {
-    tries: 5,
-    first_wait: Duration::from_millis(1),
-};
+const QUICK: Pace = Pace { tries: 5, first_wait: Duration::from_millis(1) };
 
 const PLENTY: usize = Semaphore::MAX_PERMITS;
 
@@ -149,14 +122,9 @@ async fn an_alert_is_posted_as_json_over_tls() {
     let alert = failing();
     let words = receiver.hook().post(&alert).await.expect("it arrives");
     assert_eq!(words, format!("was posted to {}", receiver.allowed()));
-    let [request] = &receiver.heard()[..] else {
-        panic!("one request")
-    };
+    let [request] = &receiver.heard()[..] else { panic!("one request") };
     assert_eq!(request.method(), "POST");
-    assert_eq!(
-        request.uri().path_and_query().map(ToString::to_string),
-        Some(format!("/services/{KNOWS}?key=hunter2"))
-    );
+    assert_eq!(request.uri().path_and_query().map(ToString::to_string), Some(format!("/services/{KNOWS}?key=hunter2")));
     assert_eq!(request.headers()["content-type"], "application/json");
     assert_eq!(request.body(), &alert.json());
 }
@@ -168,10 +136,7 @@ async fn a_private_receiver_needs_its_line_in_the_outbound_rules() {
     let address = Webhook::Url(receiver.url().parse().expect("a URL"));
     let hook = Hook::new(address, receiver.connector(&[]), no_secret);
     let words = hook.post(&failing()).await.expect_err("it is denied").words;
-    assert!(
-        words.contains(&format!("[outbound] allow = [\"{}\"]", receiver.allowed())),
-        "{words}"
-    );
+    assert!(words.contains(&format!("[outbound] allow = [\"{}\"]", receiver.allowed())), "{words}");
     assert!(receiver.heard().is_empty());
 }
 
@@ -179,12 +144,7 @@ async fn a_private_receiver_needs_its_line_in_the_outbound_rules() {
 async fn an_alert_is_tried_again_under_the_same_id_until_it_arrives() {
     let receiver = Receiver::answering(&[500, 404, 302, 200], PLENTY).await;
     let metrics = metrics();
-    let alerts = Alerts::sending_to(
-        vec![Target::Webhook(receiver.hook())],
-        QUEUE,
-        QUICK,
-        Arc::clone(&metrics),
-    );
+    let alerts = Alerts::sending_to(vec![Target::Webhook(receiver.hook())], QUEUE, QUICK, Arc::clone(&metrics));
     let alert = failing();
     alerts.raise(alert.clone());
     while fates(&metrics, Way::Webhook) == [0, 0, 0] {
@@ -198,12 +158,7 @@ async fn an_alert_is_tried_again_under_the_same_id_until_it_arrives() {
 async fn after_five_tries_it_counts_as_failed_and_the_next_has_its_turn() {
     let receiver = Receiver::answering(&[503, 503, 503, 503, 503, 200], PLENTY).await;
     let metrics = metrics();
-    let alerts = Alerts::sending_to(
-        vec![Target::Webhook(receiver.hook())],
-        QUEUE,
-        QUICK,
-        Arc::clone(&metrics),
-    );
+    let alerts = Alerts::sending_to(vec![Target::Webhook(receiver.hook())], QUEUE, QUICK, Arc::clone(&metrics));
     alerts.raise(failing());
     alerts.raise(failing());
     while fates(&metrics, Way::Webhook).iter().sum::<u64>() < 2 {
@@ -243,26 +198,15 @@ async fn a_hanging_webhook_does_not_hold_up_the_program() {
     while fates(&metrics, Way::Command) == [0, 0, 0] {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(
-        (fates(&metrics, Way::Command), fates(&metrics, Way::Webhook)),
-        ([1, 0, 0], [0, 0, 0])
-    );
+    assert_eq!((fates(&metrics, Way::Command), fates(&metrics, Way::Webhook)), ([1, 0, 0], [0, 0, 0]));
 }
 
 #[tokio::test]
 async fn stopping_tries_what_waits_once_more_and_cuts_the_waiting_short() {
     let receiver = Receiver::answering(&[500], PLENTY).await;
     let metrics = metrics();
-    let slow = Pace {
-        tries: 5,
-        first_wait: LONG,
-    };
-    let alerts = Alerts::sending_to(
-        vec![Target::Webhook(receiver.hook())],
-        QUEUE,
-        slow,
-        Arc::clone(&metrics),
-    );
+    let slow = Pace { tries: 5, first_wait: LONG };
+    let alerts = Alerts::sending_to(vec![Target::Webhook(receiver.hook())], QUEUE, slow, Arc::clone(&metrics));
     for _ in 0..3 {
         alerts.raise(failing());
     }
@@ -279,33 +223,19 @@ async fn stopping_tries_what_waits_once_more_and_cuts_the_waiting_short() {
 async fn an_address_in_a_vault_is_read_at_each_try_and_never_shown() {
     let receiver = Receiver::answering(&[200], PLENTY).await;
     let seed = Seed::new(&[7; 32]);
-    let records = Arc::new(Records::new(
-        MemoryStore::new(),
-        Keyring::new(1, &seed),
-        Arc::new(SystemEntropy),
-        CACHE_BYTES,
-    ));
+    let records =
+        Arc::new(Records::new(MemoryStore::new(), Keyring::new(1, &seed), Arc::new(SystemEntropy), CACHE_BYTES));
     let reference = SecretReference {
         secret: SecretName::parse("alert-webhook").expect("a name"),
         vault: Some(VaultName::parse("contoso").expect("a name")),
     };
     let connector = receiver.connector(&[&receiver.allowed()]);
-    let hook = Hook::new(
-        Webhook::Secret(reference.clone()),
-        connector,
-        webhook::secrets_of(Arc::clone(&records)),
-    );
+    let hook = Hook::new(Webhook::Secret(reference.clone()), connector, webhook::secrets_of(Arc::clone(&records)));
 
     let words = hook.post(&failing()).await.expect_err("nothing is there").words;
-    assert!(
-        words.contains("which isn't there: run `vestal secret set contoso/alert-webhook`"),
-        "{words}"
-    );
+    assert!(words.contains("which isn't there: run `vestal secret set contoso/alert-webhook`"), "{words}");
     for (value, expected) in [
-        (
-            format!("http://localhost/{KNOWS}"),
-            "holds no address (only `https://` will do",
-        ),
+        (format!("http://localhost/{KNOWS}"), "holds no address (only `https://` will do"),
         (format!("{KNOWS} is no address"), "holds no address (a URL begins with"),
     ] {
         set(&records, &reference, &value).await;
@@ -329,27 +259,15 @@ async fn set(records: &Records<MemoryStore>, reference: &SecretReference, value:
         written_by: "test".to_owned(),
     };
     let (vault, name) = (reference.vault.clone().expect("a vault"), reference.secret.clone());
-    let new = NewSecret {
-        vault,
-        name,
-        body,
-        enabled: true,
-        not_before: None,
-        expires: None,
-        now,
-    };
+    let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
     records.set(new).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[tokio::test]
 async fn the_settings_name_the_ways_and_there_may_be_none() {
     let seed = Seed::new(&[7; 32]);
-    let records = Arc::new(Records::new(
-        MemoryStore::new(),
-        Keyring::new(1, &seed),
-        Arc::new(SystemEntropy),
-        CACHE_BYTES,
-    ));
+    let records =
+        Arc::new(Records::new(MemoryStore::new(), Keyring::new(1, &seed), Arc::new(SystemEntropy), CACHE_BYTES));
     let connector = || Arc::new(Connector::new(OutboundRules::default()).expect("a connector"));
     let start = |text: &str| {
         let config = crate::config::parse(text, "vestal.toml", Path::new("/"))

@@ -29,11 +29,7 @@ pub(super) struct Hook {
 
 impl Hook {
     pub(super) fn new(address: Webhook, connector: Arc<Connector>, read_secret: ReadSecret) -> Self {
-        Self {
-            address,
-            connector,
-            read_secret,
-        }
+        Self { address, connector, read_secret }
     }
 
     /// Posts the alert once.
@@ -47,11 +43,7 @@ impl Hook {
             headers: vec![plain("content-type", "application/json"), plain("accept", "*/*")],
             body: Secret::new(alert.json()),
         };
-        let answer = self
-            .connector
-            .send(request, POST_LIMIT)
-            .await
-            .map_err(|error| Failure::new(error.to_string()))?;
+        let answer = self.connector.send(request, POST_LIMIT).await.map_err(|error| Failure::new(error.to_string()))?;
         match answer.status {
             200..=299 => Ok(format!("was posted to {host}")),
             status => Err(Failure {
@@ -75,9 +67,7 @@ impl Hook {
         };
         let name = name_of(reference);
         url.map(|url| url.expose().clone()).map_err(|why| {
-            Failure::new(format!(
-                "the secret {name} holds no address ({why}): run `vestal secret set {name}`"
-            ))
+            Failure::new(format!("the secret {name} holds no address ({why}): run `vestal secret set {name}`"))
         })
     }
 }
@@ -94,9 +84,7 @@ async fn read_secret<S: Store>(records: &Records<S>, reference: &SecretReference
     let name = name_of(reference);
     let set_it = format!("run `vestal secret set {name}`");
     let Some(vault) = &reference.vault else {
-        return Err(format!(
-            "the secret {name} of [alert] webhook names no vault: add `vault` to it"
-        ));
+        return Err(format!("the secret {name} of [alert] webhook names no vault: add `vault` to it"));
     };
     let unreadable =
         |error: RecordError| format!("the webhook's address can't be read from the secret {name}: {error}");
@@ -110,14 +98,9 @@ async fn read_secret<S: Store>(records: &Records<S>, reference: &SecretReference
         Err(error) => return Err(unreadable(error)),
     };
     if !current.version.enabled {
-        return Err(format!(
-            "the secret {name} with the webhook's address is disabled: enable it, or {set_it}"
-        ));
+        return Err(format!("the secret {name} with the webhook's address is disabled: enable it, or {set_it}"));
     }
-    records
-        .body(&current.version)
-        .map(|body| body.value)
-        .map_err(unreadable)
+    records.body(&current.version).map(|body| body.value).map_err(unreadable)
 }
 
 fn name_of(reference: &SecretReference) -> String {

@@ -23,11 +23,7 @@ pub struct AuditOpenError(String);
 
 impl AuditOpenError {
     pub(super) fn new(path: &Path, error: &io::Error) -> Self {
-        Self(format!(
-            "the audit {} can't be opened: {}",
-            path.display(),
-            explained(error)
-        ))
+        Self(format!("the audit {} can't be opened: {}", path.display(), explained(error)))
     }
 }
 
@@ -60,12 +56,9 @@ impl LineFile {
             .open(path)
             .map_err(failed)?;
         // Also one that was made with other rights.
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))
-            .map_err(failed)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         if new && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)
-                .and_then(|folder| folder.sync_all())
-                .map_err(failed)?;
+            File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed)?;
         }
         let last = last_number(&mut file).map_err(failed)?.ok_or_else(|| {
             AuditOpenError(format!(
@@ -118,10 +111,7 @@ fn last_number(file: &mut File) -> io::Result<Option<u64>> {
         }
         return Ok(None);
     };
-    let start = tail[..end]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
+    let start = tail[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let number = number_of(&tail[start..end]);
     let whole = begin + end as u64 + 1;
     if number.is_some() && whole < length {
@@ -150,11 +140,7 @@ mod tests {
         ] {
             std::fs::write(&path, before).unwrap();
             let opened = LineFile::open(&path).map(|(_, last)| last).ok();
-            assert_eq!(
-                (opened, std::fs::read_to_string(&path).unwrap().as_str()),
-                (last, after),
-                "{before:?}"
-            );
+            assert_eq!((opened, std::fs::read_to_string(&path).unwrap().as_str()), (last, after), "{before:?}");
         }
     }
 

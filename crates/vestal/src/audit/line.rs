@@ -24,14 +24,7 @@ struct Second {
 impl Lines {
     /// Goes on after the line of this number.
     pub(super) fn after(last: u64) -> Self {
-        Self {
-            last,
-            text: Vec::new(),
-            second: Second {
-                unix: i64::MIN,
-                text: String::new(),
-            },
-        }
+        Self { last, text: Vec::new(), second: Second { unix: i64::MIN, text: String::new() } }
     }
 
     /// The number of the last line.
@@ -98,10 +91,7 @@ impl Lines {
         let unix = unix_ms.div_euclid(1000);
         if self.second.unix != unix {
             let time = Timestamp::from_second(unix).unwrap_or_default();
-            self.second = Second {
-                unix,
-                text: time.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
-            };
+            self.second = Second { unix, text: time.strftime("%Y-%m-%dT%H:%M:%S").to_string() };
         }
         let (seq, second, thousandths) = (self.last, &self.second.text, unix_ms.rem_euclid(1000));
         write!(self.text, "{{\"seq\":{seq},\"time\":\"{second}.{thousandths:03}Z\"")
@@ -171,10 +161,7 @@ mod tests {
         let mut lines = Lines::after(3);
         lines.begin(4, [entry("a", None)].into_iter());
         let text = core::str::from_utf8(lines.text()).unwrap();
-        assert!(
-            text.starts_with("{\"seq\":8,") && text.contains("\"lost\":4}\n{\"seq\":9,"),
-            "{text}"
-        );
+        assert!(text.starts_with("{\"seq\":8,") && text.contains("\"lost\":4}\n{\"seq\":9,"), "{text}");
         lines.forget(3);
         assert_eq!(lines.last(), 3);
     }

@@ -64,23 +64,10 @@ impl AuditFile {
     }
 
     fn start(medium: impl Medium, last: u64) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            pending: Pending::new(MAX_PENDING_BYTES),
-            gaps: AtomicU64::new(0),
-        });
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            medium,
-            lines: Lines::after(last),
-            lost: 0,
-        };
-        let writer = std::thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || writer.run())?;
-        Ok(Self {
-            shared,
-            writer: Some(writer),
-        })
+        let shared = Arc::new(Shared { pending: Pending::new(MAX_PENDING_BYTES), gaps: AtomicU64::new(0) });
+        let writer = Writer { shared: Arc::clone(&shared), medium, lines: Lines::after(last), lost: 0 };
+        let writer = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { shared, writer: Some(writer) })
     }
 }
 
@@ -97,9 +84,7 @@ impl Audit for AuditFile {
             let stopped = || Err(AuditError("its writer has stopped: restart Vestal".to_owned()));
             match written {
                 Some(written) => written.await.unwrap_or_else(|_| stopped()),
-                None => Err(AuditError(
-                    "its disk is too slow: too much waits for it already".to_owned(),
-                )),
+                None => Err(AuditError("its disk is too slow: too much waits for it already".to_owned())),
             }
         })
     }
@@ -185,11 +170,7 @@ mod tests {
     fn names(text: &str) -> Vec<(u64, String)> {
         let line = |line: &str| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            let what = if line["operation"] == "AuditGap" {
-                "gap"
-            } else {
-                line["name"].as_str().unwrap()
-            };
+            let what = if line["operation"] == "AuditGap" { "gap" } else { line["name"].as_str().unwrap() };
             (line["seq"].as_u64().unwrap(), what.to_owned())
         };
         text.lines().map(line).collect()
@@ -256,10 +237,7 @@ mod tests {
         audit.read(&entry("seen"));
         write(&audit, "after").unwrap();
         let text = disk.text.lock().unwrap().clone();
-        assert_eq!(
-            names(&text),
-            numbered(&[(1, "before"), (4, "gap"), (5, "seen"), (6, "after")])
-        );
+        assert_eq!(names(&text), numbered(&[(1, "before"), (4, "gap"), (5, "seen"), (6, "after")]));
         assert!(text.contains(r#""operation":"AuditGap","lost":2}"#));
     }
 }

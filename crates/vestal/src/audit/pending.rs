@@ -52,11 +52,7 @@ pub(super) struct Unpacked<'a> {
 
 impl Pending {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        }
+        Self { limit, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Adds an entry that nobody waits for. Whether there was room.
@@ -108,10 +104,8 @@ impl Pending {
         }
         state.writer_sleeps = false;
         let patient = |state: &mut State| state.batch.waiting.is_empty() && !state.closed;
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, gather, patient)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) =
+            self.changed.wait_timeout_while(state, gather, patient).unwrap_or_else(PoisonError::into_inner);
         core::mem::swap(&mut state.batch, batch);
         true
     }
@@ -193,11 +187,7 @@ fn unpack<'a>(rest: &mut &'a [u8]) -> Option<Unpacked<'a>> {
             let there = byte(rest)? == 1;
             Some(unpack_text(rest)?).filter(|_| there)
         },
-        version: if byte(rest)? == 1 {
-            Some(VersionId(*array(rest)?))
-        } else {
-            None
-        },
+        version: if byte(rest)? == 1 { Some(VersionId(*array(rest)?)) } else { None },
         peer: match byte(rest)? {
             4 => Some(IpAddr::V4(Ipv4Addr::from(*array::<4>(rest)?))),
             6 => Some(IpAddr::V6(Ipv6Addr::from(*array::<16>(rest)?))),
@@ -249,19 +239,10 @@ mod tests {
         assert_eq!((unpacked.len(), batch.count), (3, 3));
         for (unpacked, entry) in unpacked.iter().zip(&entries) {
             assert_eq!(
-                (
-                    unpacked.unix_ms,
-                    unpacked.app,
-                    unpacked.operation,
-                    unpacked.vault,
-                    unpacked.name
-                ),
+                (unpacked.unix_ms, unpacked.app, unpacked.operation, unpacked.vault, unpacked.name),
                 (entry.unix_ms, entry.app, entry.operation, entry.vault, entry.name)
             );
-            assert_eq!(
-                (unpacked.version, unpacked.outcome, unpacked.peer),
-                (entry.version, entry.outcome, entry.peer)
-            );
+            assert_eq!((unpacked.version, unpacked.outcome, unpacked.peer), (entry.version, entry.outcome, entry.peer));
         }
     }
 
@@ -293,10 +274,7 @@ mod tests {
         pending.push(&entry("a", None, None));
         pending.close();
         let mut batch = Batch::default();
-        assert!(
-            pending.take(&mut batch, Duration::from_secs(3600)),
-            "it doesn't wait for more"
-        );
+        assert!(pending.take(&mut batch, Duration::from_secs(3600)), "it doesn't wait for more");
         assert!(!pending.take(&mut batch, Duration::from_secs(3600)));
     }
 }

@@ -30,9 +30,19 @@ Next: `vestal policy set NAME --app reader --permissions get` lets it read.")]
     Delete(DeleteArguments),
     /// Give an app a new client secret, shown this once
     #[command(after_help = "\
-The one before is taken for a while longer, so that nothing stands still while the new one is handed out.
+The one before is taken for a day longer, so that nothing stands still while the new one is handed out.
 The client secret goes to standard output, everything else to standard error.")]
-    RotateSecret(AppArguments),
+    RotateSecret(RotateArguments),
+}
+
+#[derive(Args)]
+pub(super) struct RotateArguments {
+    /// The app
+    #[arg(value_parser = plain_name)]
+    name: String,
+    /// End the client secrets before it at once: one of them was lost, or leaked
+    #[arg(long)]
+    end_old: bool,
 }
 
 #[derive(Args)]
@@ -58,7 +68,7 @@ pub(super) fn run(command: AppCommand, session: &mut Session) -> Result<(), Prob
         AppCommand::Create(AppArguments { name }) => create(name, session),
         AppCommand::List => list(session),
         AppCommand::Delete(arguments) => delete(&arguments, session),
-        AppCommand::RotateSecret(AppArguments { name }) => rotate_secret(&name, session),
+        AppCommand::RotateSecret(arguments) => rotate_secret(&arguments, session),
     }
 }
 
@@ -72,9 +82,10 @@ fn create(name: String, session: &mut Session) -> Result<(), Problem> {
     ))
 }
 
-fn rotate_secret(name: &str, session: &mut Session) -> Result<(), Problem> {
+fn rotate_secret(arguments: &RotateArguments, session: &mut Session) -> Result<(), Problem> {
+    let RotateArguments { name, end_old } = arguments;
     let client = session.client()?;
-    let new: NewAppSecret = client.post(&format!("/apps/{name}/rotate-secret"))?;
+    let new: NewAppSecret = client.post(&format!("/apps/{name}/rotate-secret?end_old={end_old}"))?;
     show_once(&new, "has a new client secret", &client, session)?;
     // The newest is the one that was shown.
     let newest = new.app.secrets.iter().map(|secret| secret.created).max();
@@ -96,19 +107,11 @@ fn show_once(new: &NewAppSecret, done: &str, client: &Client, session: &mut Sess
     let status: Option<Status> = client.get("/status").ok();
     session.output.note(&format!("The app {} {done}.", app.name))?;
     if let Some(status) = status {
-        session
-            .output
-            .note(&format!("  AZURE_AUTHORITY_HOST  {}", status.authority))?;
-        session
-            .output
-            .note(&format!("  AZURE_TENANT_ID       {}", status.tenant))?;
+        session.output.note(&format!("  AZURE_AUTHORITY_HOST  {}", status.authority))?;
+        session.output.note(&format!("  AZURE_TENANT_ID       {}", status.tenant))?;
     }
-    session
-        .output
-        .note(&format!("  AZURE_CLIENT_ID       {}", app.client_id))?;
-    session
-        .output
-        .note("Its client secret is shown this once, and can't be shown again:")?;
+    session.output.note(&format!("  AZURE_CLIENT_ID       {}", app.client_id))?;
+    session.output.note("Its client secret is shown this once, and can't be shown again:")?;
     session.output.line(client_secret)
 }
 
@@ -118,9 +121,7 @@ fn list(session: &mut Session) -> Result<(), Problem> {
         return session.output.json(&apps);
     }
     if apps.is_empty() {
-        return session
-            .output
-            .note("There is no app yet. `vestal app create NAME` registers one.");
+        return session.output.note("There is no app yet. `vestal app create NAME` registers one.");
     }
     let table = table(&apps, &session.clock);
     session.output.table(table)
@@ -138,17 +139,8 @@ fn table(apps: &[AppView], clock: &Clock) -> Table {
                 Some(end) => format!("{} ends {}", secret.id, clock.relative(end)),
             })
             .collect();
-        let secrets = if secrets.is_empty() {
-            "none".to_owned()
-        } else {
-            secrets.join(", ")
-        };
-        table.row(vec![
-            (&app.name).into(),
-            (&app.client_id).into(),
-            (&app.origin).into(),
-            secrets.into(),
-        ]);
+        let secrets = if secrets.is_empty() { "none".to_owned() } else { secrets.join(", ") };
+        table.row(vec![(&app.name).into(), (&app.client_id).into(), (&app.origin).into(), secrets.into()]);
     }
     table
 }
@@ -160,27 +152,19 @@ fn delete(arguments: &DeleteArguments, session: &mut Session) -> Result<(), Prob
         confirm(name, &mut session.input)?;
     }
     client.delete(&format!("/apps/{name}"))?;
-    session.note_unless_json(&format!(
-        "The app {name} is deleted: whatever used it is refused from now on."
-    ))
+    session.note_unless_json(&format!("The app {name} is deleted: whatever used it is refused from now on."))
 }
 
 fn confirm(name: &str, input: &mut Input) -> Result<(), Problem> {
     let Input::Person(questions) = input else {
-        return Err(
-            Problem::usage(format!("nobody can be asked whether the app {name} is to be deleted"))
-                .help("a script says so with --yes"),
-        );
+        return Err(Problem::usage(format!("nobody can be asked whether the app {name} is to be deleted"))
+            .help("a script says so with --yes"));
     };
     let question = format!("Whatever uses the app {name} is refused from then on. Type its name to delete it: ");
     let answer = questions
         .line(&question)
         .map_err(|error| Problem::failed(format!("the terminal can't be asked: {error}")).help("say so with --yes"))?;
-    if answer.trim() == name {
-        Ok(())
-    } else {
-        Err(Problem::usage("that is not its name: nothing was deleted"))
-    }
+    if answer.trim() == name { Ok(()) } else { Err(Problem::usage("that is not its name: nothing was deleted")) }
 }
 
 #[cfg(test)]

@@ -37,13 +37,7 @@ const WIDEST: usize = 100;
 
 /// Keeps API access tokens alive, in a secret vault that speaks Azure Key Vault's REST API.
 #[derive(Parser)]
-#[command(
-    name = "vestal",
-    bin_name = "vestal",
-    version,
-    arg_required_else_help = true,
-    subcommand_required = true
-)]
+#[command(name = "vestal", bin_name = "vestal", version, arg_required_else_help = true, subcommand_required = true)]
 #[command(before_help = "\
 Examples:
   vestal dev                            everything in one process, to try it out
@@ -72,13 +66,7 @@ pub(super) struct Everywhere {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The vault that is meant where a NAME doesn't say; not needed where there is only one
-    #[arg(
-        long,
-        global = true,
-        value_name = "VAULT",
-        env = "VESTAL_VAULT",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "VAULT", env = "VESTAL_VAULT", hide_env_values = true)]
     vault: Option<SaidVault>,
     /// Print JSON, the same that the admin API answers
     #[arg(long, global = true)]
@@ -116,11 +104,7 @@ impl FromStr for SaidVault {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            Ok(Self(None))
-        } else {
-            VaultName::parse(text).map(Some).map(Self)
-        }
+        if text.is_empty() { Ok(Self(None)) } else { VaultName::parse(text).map(Some).map(Self) }
     }
 }
 
@@ -178,13 +162,8 @@ pub(super) fn command() -> clap::Command {
 }
 
 fn with_template(command: clap::Command) -> clap::Command {
-    let names: Vec<String> = command
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect();
-    names.iter().fold(command.help_template(TEMPLATE), |command, name| {
-        command.mut_subcommand(name, with_template)
-    })
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    names.iter().fold(command.help_template(TEMPLATE), |command, name| command.mut_subcommand(name, with_template))
 }
 
 /// Reads the arguments, and what they and the environment say of the running Vestal.
@@ -211,14 +190,6 @@ fn innermost(matches: &clap::ArgMatches) -> &clap::ArgMatches {
 pub(super) fn color_in(arguments: &[OsString]) -> ColorChoice {
     let texts = || arguments.iter().map(|argument| argument.to_string_lossy());
     let joined = texts().find_map(|text| text.strip_prefix("--color=").map(str::to_owned));
-    let apart = || {
-        texts()
-            .skip_while(|text| text != "--color")
-            .nth(1)
-            .map(|text| text.into_owned())
-    };
-    joined
-        .or_else(apart)
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(ColorChoice::Auto)
+    let apart = || texts().skip_while(|text| text != "--color").nth(1).map(|text| text.into_owned());
+    joined.or_else(apart).and_then(|word| word.parse().ok()).unwrap_or(ColorChoice::Auto)
 }

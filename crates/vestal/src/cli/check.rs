@@ -30,21 +30,12 @@ struct Report {
 }
 
 pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
-    let path = session
-        .said
-        .config
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    let path = session.said.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
     let file = path.display().to_string();
     let config = match config::load(&path) {
         Ok(config) => config,
         Err(errors) if session.json => {
-            session.output.json(&Report {
-                file,
-                problems: errors.records(),
-                warnings: None,
-                would: None,
-            })?;
+            session.output.json(&Report { file, problems: errors.records(), warnings: None, would: None })?;
             return Err(Problem::usage(sum(&errors, &path)));
         }
         Err(errors) => return Err(mistakes(&errors, &path)),
@@ -52,16 +43,9 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
     let missing = missing_secrets(&config);
     let would = config::explain(&config);
     if session.json {
-        let warnings = missing
-            .as_ref()
-            .ok()
-            .map(|errors| errors.as_ref().map(ConfigErrors::records).unwrap_or_default());
-        return session.output.json(&Report {
-            file,
-            problems: Vec::new(),
-            warnings,
-            would: Some(would),
-        });
+        let warnings =
+            missing.as_ref().ok().map(|errors| errors.as_ref().map(ConfigErrors::records).unwrap_or_default());
+        return session.output.json(&Report { file, problems: Vec::new(), warnings, would: Some(would) });
     }
     session.output.text(&would.to_string())?;
     match missing {
@@ -88,17 +72,9 @@ fn sum(errors: &ConfigErrors, file: &Path) -> String {
 /// # Errors
 /// Where no Vestal runs on the configuration's data folder.
 fn missing_secrets(config: &Config) -> Result<Option<ConfigErrors>, Problem> {
-    let client = Client::new(Folder {
-        path: config.process.store.data.clone(),
-        named: true,
-    })?;
+    let client = Client::new(Folder { path: config.process.store.data.clone(), named: true })?;
     let mut there: BTreeSet<(VaultName, String)> = BTreeSet::new();
-    for vault in config
-        .definitions
-        .vaults
-        .iter()
-        .filter_map(|vault| VaultName::parse(&vault.name).ok())
-    {
+    for vault in config.definitions.vaults.iter().filter_map(|vault| VaultName::parse(&vault.name).ok()) {
         let secrets: Vec<SecretView> = match client.get(&format!("/vaults/{vault}/secrets")) {
             // A vault that isn't there yet has no secrets.
             Err(problem) if problem.exit() == Exit::NotFound => Vec::new(),

@@ -60,11 +60,7 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|error| Problem::failed(format!("no event loop can be made: {error}")))?;
-        Ok(Self {
-            socket: socket(&folder.path),
-            folder,
-            runtime,
-        })
+        Ok(Self { socket: socket(&folder.path), folder, runtime })
     }
 
     /// Asks.
@@ -115,19 +111,10 @@ impl Client {
         body: Option<Bytes>,
         patience: Duration,
     ) -> Result<(StatusCode, Bytes), Problem> {
-        let call = Call {
-            method,
-            path: format!("{PREFIX}{path}"),
-            body,
-            patience,
-        };
+        let call = Call { method, path: format!("{PREFIX}{path}"), body, patience };
         let silence = |silence| self.explain(silence);
         let (status, body) = self.runtime.block_on(self.answer(call)).map_err(silence)?;
-        if status.is_success() {
-            Ok((status, body))
-        } else {
-            Err(refusal(status, &body))
-        }
+        if status.is_success() { Ok((status, body)) } else { Err(refusal(status, &body)) }
     }
 
     async fn answer(&self, call: Call) -> Result<(StatusCode, Bytes), Silence> {
@@ -144,33 +131,21 @@ impl Client {
             return Err(Silence::Foreign { owner, us });
         }
         let broken = |error: &dyn std::error::Error| Silence::Broken(error.to_string());
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| broken(&error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         // It ends with the answer; what went wrong with it the request tells as well.
         tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(call.path)
-            .header("host", "localhost");
+        let mut request = Request::builder().method(call.method).uri(call.path).header("host", "localhost");
         if call.body.is_some() {
             request = request.header("content-type", "application/json");
         }
-        let request = request
-            .body(Full::new(call.body.unwrap_or_default()))
-            .map_err(|error| broken(&error))?;
+        let request = request.body(Full::new(call.body.unwrap_or_default())).map_err(|error| broken(&error))?;
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
             .collect()
             .await
-            .map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    Silence::TooLong
-                } else {
-                    broken(&*error)
-                }
-            })?;
+            .map_err(|error| if error.is::<LengthLimitError>() { Silence::TooLong } else { broken(&*error) })?;
         Ok((status, body.to_bytes()))
     }
 
@@ -180,11 +155,8 @@ impl Client {
         match silence {
             Silence::Connect(error) => match error.kind() {
                 io::ErrorKind::NotFound => {
-                    let missing = if self.folder.path.exists() {
-                        "it has no control socket"
-                    } else {
-                        "it does not exist"
-                    };
+                    let missing =
+                        if self.folder.path.exists() { "it has no control socket" } else { "it does not exist" };
                     unreachable(format!("no Vestal runs on the data folder {folder}: {missing}")).help(HOW_TO_START)
                 }
                 io::ErrorKind::ConnectionRefused => {
@@ -203,11 +175,10 @@ impl Client {
             .help("if that is the one you mean, run this command as that user"),
             Silence::Broken(why) => unreachable(format!("the Vestal on {folder} hung up without an answer ({why})"))
                 .help("see on its own output whether it is stopping, and try again"),
-            Silence::TimedOut(patience) => unreachable(format!(
-                "the Vestal on {folder} gave no answer in {} seconds",
-                patience.as_secs()
-            ))
-            .help("see on its own output what holds it up"),
+            Silence::TimedOut(patience) => {
+                unreachable(format!("the Vestal on {folder} gave no answer in {} seconds", patience.as_secs()))
+                    .help("see on its own output what holds it up")
+            }
             Silence::TooLong => Problem::failed(format!("the answer is longer than {} MiB", MAX_ANSWER_BYTES >> 20))
                 .help("ask for less, such as one vault with --vault"),
         }
@@ -246,11 +217,8 @@ fn refusal(status: StatusCode, body: &[u8]) -> Problem {
 }
 
 fn not_understood(status: StatusCode) -> Problem {
-    Problem::failed(format!(
-        "the running Vestal answered ({}) what this program doesn't understand",
-        status.as_u16()
-    ))
-    .help("they may be of different versions: `vestal --version` shows this one's; restart the one that runs")
+    Problem::failed(format!("the running Vestal answered ({}) what this program doesn't understand", status.as_u16()))
+        .help("they may be of different versions: `vestal --version` shows this one's; restart the one that runs")
 }
 
 #[cfg(test)]
@@ -270,13 +238,8 @@ mod tests {
     fn refusals_keep_their_words_and_get_an_exit_status() {
         let problem = |body: &str| refusal(StatusCode::IM_A_TEAPOT, body.as_bytes());
         let told = problem(r#"{"error":{"code":"owned-by-file","message":"no","help":"edit it"}}"#);
-        let Problem::Told { exit, message, help } = told else {
-            panic!("it is told in words")
-        };
-        assert_eq!(
-            (exit, message.as_str(), help.as_deref()),
-            (Exit::Refused, "no", Some("edit it"))
-        );
+        let Problem::Told { exit, message, help } = told else { panic!("it is told in words") };
+        assert_eq!((exit, message.as_str(), help.as_deref()), (Exit::Refused, "no", Some("edit it")));
         for (code, exit) in [
             ("bad-request", Exit::Usage),
             ("not-found", Exit::NotFound),
@@ -284,11 +247,7 @@ mod tests {
             ("unavailable", Exit::Failed),
             ("a-word-of-tomorrow", Exit::Failed),
         ] {
-            assert_eq!(
-                problem(&format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#)).exit(),
-                exit,
-                "{code}"
-            );
+            assert_eq!(problem(&format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#)).exit(), exit, "{code}");
         }
         assert_eq!(problem("<html>").exit(), Exit::Failed);
     }

@@ -23,14 +23,8 @@ pub enum Exit {
 
 impl Exit {
     /// Every way to end, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::Done,
-        Self::Failed,
-        Self::Usage,
-        Self::NotFound,
-        Self::Refused,
-        Self::Unreachable,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Done, Self::Failed, Self::Usage, Self::NotFound, Self::Refused, Self::Unreachable];
 
     /// The number.
     pub fn code(self) -> u8 {

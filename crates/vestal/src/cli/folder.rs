@@ -53,30 +53,18 @@ impl Said {
         if let Some(folder) = &self.folder {
             return Ok(named(folder.clone()));
         }
-        let configured = fs::read_to_string(CONFIG_FILE)
-            .ok()
-            .map(|text| data_folder(Path::new(CONFIG_FILE), &text));
-        let there: Vec<PathBuf> = [PathBuf::from(DEV_FOLDER)]
-            .into_iter()
-            .chain(configured)
-            .filter(|folder| folder.exists())
-            .collect();
+        let configured = fs::read_to_string(CONFIG_FILE).ok().map(|text| data_folder(Path::new(CONFIG_FILE), &text));
+        let there: Vec<PathBuf> =
+            [PathBuf::from(DEV_FOLDER)].into_iter().chain(configured).filter(|folder| folder.exists()).collect();
         // Where there are both, the one that has a socket is the one that runs.
         let running = there.iter().find(|folder| socket(folder).exists()).or(there.first());
-        running
-            .map(|path| Folder {
-                path: path.clone(),
-                named: false,
-            })
-            .ok_or_else(|| {
-                Problem::new(
-                    Exit::Unreachable,
-                    format!(
-                        "no Vestal runs here: there is neither {DEV_FOLDER} nor the data folder of ./{CONFIG_FILE}"
-                    ),
-                )
-                .help(HOW_TO_START)
-            })
+        running.map(|path| Folder { path: path.clone(), named: false }).ok_or_else(|| {
+            Problem::new(
+                Exit::Unreachable,
+                format!("no Vestal runs here: there is neither {DEV_FOLDER} nor the data folder of ./{CONFIG_FILE}"),
+            )
+            .help(HOW_TO_START)
+        })
     }
 }
 
@@ -119,10 +107,7 @@ mod tests {
     fn a_configuration_tells_its_data_folder_even_while_it_is_edited() {
         let folder = |text| data_folder(Path::new("conf/vestal.toml"), text);
         assert_eq!(folder("[store]\ndata = \"d\"\n[broken]\nkey = 1"), Path::new("conf/d"));
-        assert_eq!(
-            folder("[store]\ndata = \"/var/lib/vestal\""),
-            Path::new("/var/lib/vestal")
-        );
+        assert_eq!(folder("[store]\ndata = \"/var/lib/vestal\""), Path::new("/var/lib/vestal"));
         assert_eq!(folder("[server]"), Path::new("conf/vestal-data"));
         assert_eq!(folder("not TOML at all"), Path::new("conf/vestal-data"));
     }
@@ -133,18 +118,11 @@ mod tests {
         let config = files.path().join("vestal.toml");
         fs::write(&config, "[store]\ndata = \"configured\"").expect("it can be written to");
         let find = |folder: Option<&str>, by_environment, config: Option<&Path>| {
-            let said = Said {
-                folder: folder.map(PathBuf::from),
-                by_environment,
-                config: config.map(Path::to_owned),
-            };
+            let said = Said { folder: folder.map(PathBuf::from), by_environment, config: config.map(Path::to_owned) };
             said.find().expect("it is found").path
         };
         assert_eq!(find(Some("given"), false, Some(&config)), Path::new("given"));
-        assert_eq!(
-            find(Some("given"), true, Some(&config)),
-            files.path().join("configured")
-        );
+        assert_eq!(find(Some("given"), true, Some(&config)), files.path().join("configured"));
         assert_eq!(find(Some("given"), true, None), Path::new("given"));
     }
 }

@@ -36,9 +36,9 @@ pub(super) fn run(arguments: GetArguments, session: &mut Session) -> Result<(), 
     }
     session.output.value(&value.value)?;
     match value.expires.map(when::ms) {
-        Some(end) if session.clock.is_past(end) => session
-            .output
-            .warn(&format!("this value ended {}", session.clock.both(end))),
+        Some(end) if session.clock.is_past(end) => {
+            session.output.warn(&format!("this value ended {}", session.clock.both(end)))
+        }
         _ => Ok(()),
     }
 }

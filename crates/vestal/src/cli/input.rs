@@ -31,11 +31,7 @@ impl Input {
     /// This process's standard input.
     pub fn of_process() -> Self {
         let stdin = io::stdin();
-        if stdin.is_terminal() {
-            Self::Person(Box::new(Terminal))
-        } else {
-            Self::Script(Box::new(stdin))
-        }
+        if stdin.is_terminal() { Self::Person(Box::new(Terminal)) } else { Self::Script(Box::new(stdin)) }
     }
 }
 

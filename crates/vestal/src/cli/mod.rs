@@ -77,10 +77,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let world = World {
         output: Output::of_process(),
         input: Input::of_process(),
-        clock: Clock {
-            now_ms: || clock::now().wall.0,
-            zone: TimeZone::system(),
-        },
+        clock: Clock { now_ms: || clock::now().wall.0, zone: TimeZone::system() },
         entries: running::ENTRIES,
     };
     run_in(world, arguments).into()
@@ -88,12 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Does what the arguments say in a world of one's own, as tests have it.
 pub fn run_in(world: World, arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let World {
-        mut output,
-        input,
-        clock,
-        entries,
-    } = world;
+    let World { mut output, input, clock, entries } = world;
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     color(&mut output, arguments::color_in(&arguments));
     let (arguments, said) = match arguments::read(&arguments) {
@@ -106,14 +98,7 @@ pub fn run_in(world: World, arguments: impl IntoIterator<Item = OsString>) -> Ex
         output.set_quiet();
     }
     let (vault, json) = (everywhere.vault(), everywhere.json);
-    let mut session = Session {
-        output,
-        input,
-        clock,
-        said,
-        vault,
-        json,
-    };
+    let mut session = Session { output, input, clock, said, vault, json };
     match carry_out(arguments.command, &mut session, &entries) {
         Ok(exit) => exit,
         Err(problem) => {

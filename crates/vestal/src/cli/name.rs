@@ -19,10 +19,7 @@ impl FromStr for Named {
             Some((vault, name)) => (Some(VaultName::parse(vault)?), name),
             None => (None, text),
         };
-        Ok(Self {
-            vault,
-            name: SecretName::parse(name)?,
-        })
+        Ok(Self { vault, name: SecretName::parse(name)? })
     }
 }
 

@@ -53,11 +53,7 @@ impl Output {
 
     /// Streams of one's own, as tests have them.
     pub fn new(stdout: Sink, stderr: Sink, screen: Screen) -> Self {
-        Self {
-            streams: Arc::new(Mutex::new(Streams { stdout, stderr })),
-            screen,
-            quiet: false,
-        }
+        Self { streams: Arc::new(Mutex::new(Streams { stdout, stderr })), screen, quiet: false }
     }
 
     /// From now on colours are shown everywhere, or nowhere.
@@ -159,11 +155,7 @@ impl Output {
 
     /// A line on standard error, whatever else is hidden.
     pub(super) fn say(&self, text: &str) -> Result<(), Problem> {
-        Ok(write(
-            &mut self.streams().stderr,
-            self.screen.stderr_colors,
-            &format!("{text}\n"),
-        )?)
+        Ok(write(&mut self.streams().stderr, self.screen.stderr_colors, &format!("{text}\n"))?)
     }
 
     /// Why a command ended before its time.

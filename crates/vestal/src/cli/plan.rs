@@ -36,11 +36,7 @@ pub(super) fn apply(session: &mut Session) -> Result<(), Problem> {
 /// The configuration, if there is no mistake in it, and the process that it is for: the one that was named, or the one
 /// that runs on the configuration's own data folder.
 fn read(session: &Session) -> Result<(Client, FileDefinitions), Problem> {
-    let path = session
-        .said
-        .config
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    let path = session.said.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
     let config = config::load(&path).map_err(|errors| mistakes(&errors, &path))?;
     let text = fs::read_to_string(&path)
         .map_err(|error| Problem::usage(format!("{} can't be read: {error}", path.display())))?;
@@ -48,28 +44,15 @@ fn read(session: &Session) -> Result<(Client, FileDefinitions), Problem> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let folder = std::path::absolute(folder)
-        .unwrap_or_else(|_| folder.to_owned())
-        .display()
-        .to_string();
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).display().to_string();
     // A configuration that was named means its own process, whatever the environment says of others.
     let named = match &session.said.config {
         Some(_) => session.said.on_command_line(),
         None => session.said.folder.as_deref(),
     };
     let data = named.map_or_else(|| config.process.store.data.clone(), Path::to_owned);
-    let client = Client::new(Folder {
-        path: data,
-        named: true,
-    })?;
-    Ok((
-        client,
-        FileDefinitions {
-            file: config.file,
-            text,
-            folder,
-        },
-    ))
+    let client = Client::new(Folder { path: data, named: true })?;
+    Ok((client, FileDefinitions { file: config.file, text, folder }))
 }
 
 fn render(plan: &PlanView, add: &str, change: &str, remove: &str) -> String {
@@ -77,18 +60,9 @@ fn render(plan: &PlanView, add: &str, change: &str, remove: &str) -> String {
         return "Nothing differs: the running Vestal is as the file says.\n".to_owned();
     }
     let mut text = String::new();
-    for ChangeView {
-        action,
-        kind,
-        name,
-        fields,
-    } in &plan.changes
-    {
+    for ChangeView { action, kind, name, fields } in &plan.changes {
         let (sign, style) = of_action(action);
-        text.push_str(&styled(
-            style,
-            &format!("{sign} {}", printable(&format!("{kind} {name}"))),
-        ));
+        text.push_str(&styled(style, &format!("{sign} {}", printable(&format!("{kind} {name}")))));
         text.push('\n');
         for FieldChange { field, from, to } in fields {
             let line = match (from, to) {

@@ -60,42 +60,16 @@ pub(super) fn run(command: PolicyCommand, session: &mut Session) -> Result<(), P
 fn set(arguments: SetArguments, session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;
     let vault = session.one_vault(&client)?.to_string();
-    let SetArguments {
-        name,
-        app,
-        permissions,
-        names,
-    } = arguments;
+    let SetArguments { name, app, permissions, names } = arguments;
     let path = format!("/policies/{name}");
-    let wanted = PolicyView {
-        name,
-        app,
-        vault,
-        permissions: whole(permissions),
-        names,
-        origin: String::new(),
-    };
+    let wanted = PolicyView { name, app, vault, permissions: whole(permissions), names, origin: String::new() };
     let set: PolicyView = client.put_json(&path, &wanted)?;
     if session.json {
         return session.output.json(&set);
     }
-    let PolicyView {
-        name,
-        app,
-        vault,
-        permissions,
-        names,
-        ..
-    } = &set;
-    let secrets = if names.is_empty() {
-        "every secret".to_owned()
-    } else {
-        names.join(", ")
-    };
-    session.output.note(&format!(
-        "Policy {name}: {app} may {} {secrets} in {vault}.",
-        permissions.join(", ")
-    ))
+    let PolicyView { name, app, vault, permissions, names, .. } = &set;
+    let secrets = if names.is_empty() { "every secret".to_owned() } else { names.join(", ") };
+    session.output.note(&format!("Policy {name}: {app} may {} {secrets} in {vault}.", permissions.join(", ")))
 }
 
 fn list(session: &mut Session) -> Result<(), Problem> {
@@ -113,11 +87,7 @@ fn list(session: &mut Session) -> Result<(), Problem> {
     }
     let mut table = Table::new(&["NAME", "APP", "VAULT", "PERMISSIONS", "NAMES", "ORIGIN"]);
     for policy in policies {
-        let names = if policy.names.is_empty() {
-            "*".to_owned()
-        } else {
-            policy.names.join(",")
-        };
+        let names = if policy.names.is_empty() { "*".to_owned() } else { policy.names.join(",") };
         table.row(vec![
             policy.name.into(),
             policy.app.into(),
@@ -134,10 +104,7 @@ fn permission(text: &str) -> Result<String, String> {
     if text.eq_ignore_ascii_case(ALL) {
         return Ok(ALL.to_owned());
     }
-    let permission: Permission = text
-        .trim()
-        .parse()
-        .map_err(|error: vault::PermissionError| error.to_string())?;
+    let permission: Permission = text.trim().parse().map_err(|error: vault::PermissionError| error.to_string())?;
     Ok(permission.as_str().to_owned())
 }
 
@@ -147,17 +114,12 @@ const ALL: &str = "all";
 /// The permissions one by one: what `all` stands for is told by name.
 fn whole(words: Vec<String>) -> Vec<String> {
     if words.iter().any(|word| word == ALL) {
-        Permission::ALL
-            .iter()
-            .map(|permission| permission.as_str().to_owned())
-            .collect()
+        Permission::ALL.iter().map(|permission| permission.as_str().to_owned()).collect()
     } else {
         words
     }
 }
 
 fn pattern(text: &str) -> Result<String, String> {
-    Pattern::parse(text.trim())
-        .map(|pattern| pattern.to_string())
-        .map_err(|error| error.to_string())
+    Pattern::parse(text.trim()).map(|pattern| pattern.to_string()).map_err(|error| error.to_string())
 }

@@ -31,11 +31,7 @@ pub enum Problem {
 impl Problem {
     /// A problem in words.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self::Told {
-            exit,
-            message: message.into(),
-            help: None,
-        }
+        Self::Told { exit, message: message.into(), help: None }
     }
 
     /// What was asked can't be done now.
@@ -50,10 +46,7 @@ impl Problem {
 
     /// A problem that is laid out already.
     pub fn shown(exit: Exit, text: impl Into<String>) -> Self {
-        Self::Shown {
-            exit,
-            text: text.into(),
-        }
+        Self::Shown { exit, text: text.into() }
     }
 
     /// Adds what to do next. A problem that is laid out already has said it.

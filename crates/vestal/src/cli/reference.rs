@@ -58,22 +58,12 @@ fn section(page: &mut String, command: &Command, path: &str) {
     let own = |argument: &&Arg| !is_everywhere(argument) && !argument.is_hide_set() && argument.get_id() != "help";
     let arguments: Vec<&Arg> = command.get_arguments().filter(own).collect();
     let positional = arguments.iter().filter(|argument| argument.is_positional());
-    let usage = positional.fold(path.clone(), |usage, argument| {
-        format!("{usage} {}", value_names(argument))
-    });
-    let options = if arguments.iter().any(|argument| !argument.is_positional()) {
-        " [OPTIONS]"
-    } else {
-        ""
-    };
+    let usage = positional.fold(path.clone(), |usage, argument| format!("{usage} {}", value_names(argument)));
+    let options = if arguments.iter().any(|argument| !argument.is_positional()) { " [OPTIONS]" } else { "" };
     let _ = write!(page, "\n    {usage}{options}\n");
     if let Some(examples) = command.get_before_help() {
         let examples = examples.to_string();
-        let _ = write!(
-            page,
-            "\n```text\n{}\n```\n",
-            examples.trim_start_matches("Examples:\n").trim_end()
-        );
+        let _ = write!(page, "\n```text\n{}\n```\n", examples.trim_start_matches("Examples:\n").trim_end());
     }
     if !arguments.is_empty() {
         page.push('\n');
@@ -88,11 +78,8 @@ fn section(page: &mut String, command: &Command, path: &str) {
 
 fn argument(page: &mut String, argument: &Arg) {
     let mut forms: Vec<String> = Vec::new();
-    let value = if argument.get_action().takes_values() {
-        format!(" {}", value_names(argument))
-    } else {
-        String::new()
-    };
+    let value =
+        if argument.get_action().takes_values() { format!(" {}", value_names(argument)) } else { String::new() };
     forms.extend(argument.get_short().map(|short| format!("`-{short}{value}`")));
     forms.extend(argument.get_long().map(|long| format!("`--{long}{value}`")));
     if forms.is_empty() {
@@ -100,11 +87,8 @@ fn argument(page: &mut String, argument: &Arg) {
     }
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let _ = write!(page, "- {}: {}", forms.join(", "), help.replace('\n', " "));
-    let defaults: Vec<String> = argument
-        .get_default_values()
-        .iter()
-        .map(|value| format!("`{}`", value.to_string_lossy()))
-        .collect();
+    let defaults: Vec<String> =
+        argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
     if !defaults.is_empty() && argument.get_action().takes_values() {
         let _ = write!(page, "; default {}", defaults.join(", "));
     }
@@ -143,19 +127,14 @@ mod tests {
 
     #[test]
     fn the_reference_page_is_what_the_declarations_say() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .nth(2)
-            .expect("crates/vestal is two below the root");
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/vestal is two below the root");
         let file = root.join("docs/cli.md");
         let page = reference_page();
         if std::env::var_os("VESTAL_WRITE_DOCS").is_some_and(|value| value == "1") {
             std::fs::write(&file, &page).expect("the page can be written");
         }
         let written = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(
-            written == page,
-            "docs/cli.md is not what it should be: VESTAL_WRITE_DOCS=1 writes it again"
-        );
+        assert!(written == page, "docs/cli.md is not what it should be: VESTAL_WRITE_DOCS=1 writes it again");
     }
 }

@@ -20,10 +20,7 @@ use crate::observe::logging;
 use crate::tls;
 
 /// What this program starts.
-pub(super) const ENTRIES: Entries = Entries {
-    dev: run_dev,
-    serve: run_serve,
-};
+pub(super) const ENTRIES: Entries = Entries { dev: run_dev, serve: run_serve };
 
 fn run_dev(options: DevOptions, output: &Output) -> Result<(), Problem> {
     begin(options.json, output, LevelFilter::WARN)?.block_on(async {
@@ -71,11 +68,7 @@ fn ready(engine: &Engine, file: &Path, json: bool) -> String {
         let told = json!({ "vaults": vaults, "authority": engine.authority(), "observe": observe, "control": control });
         return format!("ready {told}");
     }
-    let vaults = if vaults.is_empty() {
-        "no vault yet".to_owned()
-    } else {
-        vaults.join("  ")
-    };
+    let vaults = if vaults.is_empty() { "no vault yet".to_owned() } else { vaults.join("  ") };
     format!("ready  {vaults}  ({}, ctrl-c ends it)", file.display())
 }
 

@@ -41,12 +41,8 @@ impl Session {
             [only] => VaultName::parse(only).map_err(|error| Problem::failed(error.to_string())),
             [] => Err(Problem::usage("there is no vault yet")
                 .help("declare one in the configuration file, `[vault.NAME]`, and run `vestal apply`")),
-            several => Err(
-                Problem::usage("there are several vaults, and none is named").help(format!(
-                    "write VAULT/NAME, or name one with --vault or VESTAL_VAULT: {}",
-                    several.join(", ")
-                )),
-            ),
+            several => Err(Problem::usage("there are several vaults, and none is named")
+                .help(format!("write VAULT/NAME, or name one with --vault or VESTAL_VAULT: {}", several.join(", ")))),
         }
     }
 

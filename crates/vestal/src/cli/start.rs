@@ -81,18 +81,10 @@ pub(super) fn dev(arguments: DevArguments, session: &mut Session, entries: &Entr
             Problem::usage("`vestal dev` has no configuration file").help("`vestal serve --config FILE` runs one")
         );
     }
-    let DevArguments {
-        listen,
-        lifetime,
-        sandbox_fail,
-        sandbox_delay,
-        sandbox_throttle,
-    } = arguments;
+    let DevArguments { listen, lifetime, sandbox_fail, sandbox_delay, sandbox_throttle } = arguments;
     if sandbox_fail.0 + sandbox_throttle.0 > 1.0 {
-        return Err(
-            Problem::usage("--sandbox-fail and --sandbox-throttle are more than all answers together")
-                .help("make them 1 at most in sum"),
-        );
+        return Err(Problem::usage("--sandbox-fail and --sandbox-throttle are more than all answers together")
+            .help("make them 1 at most in sum"));
     }
     let well_behaved = Faults::default();
     let faults = Faults {
@@ -103,35 +95,17 @@ pub(super) fn dev(arguments: DevArguments, session: &mut Session, entries: &Entr
         ..well_behaved
     };
     let dir = session.said.folder.clone().unwrap_or_else(|| PathBuf::from(DEV_FOLDER));
-    let options = DevOptions {
-        dir,
-        listen,
-        lifetime: lifetime.duration(),
-        faults,
-        json: session.json,
-    };
+    let options = DevOptions { dir, listen, lifetime: lifetime.duration(), faults, json: session.json };
     (entries.dev)(options, &session.output)
 }
 
 pub(super) fn serve(session: &mut Session, entries: &Entries) -> Result<(), Problem> {
     if session.said.on_command_line().is_some() {
-        return Err(
-            Problem::usage("`vestal serve` takes its data folder from the configuration, not from --dir")
-                .help("write it there: `[store]`, `data = \"…\"`"),
-        );
+        return Err(Problem::usage("`vestal serve` takes its data folder from the configuration, not from --dir")
+            .help("write it there: `[store]`, `data = \"…\"`"));
     }
-    let config = session
-        .said
-        .config
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
-    (entries.serve)(
-        ServeOptions {
-            config,
-            json: session.json,
-        },
-        &session.output,
-    )
+    let config = session.said.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    (entries.serve)(ServeOptions { config, json: session.json }, &session.output)
 }
 
 /// A number from 0 to 1.
@@ -148,14 +122,8 @@ impl FromStr for Share {
 }
 
 fn some_time(text: &str) -> Result<Period, String> {
-    let period: Period = text
-        .parse()
-        .map_err(|error: crate::config::PeriodError| error.to_string())?;
-    if period.seconds() == 0 {
-        Err("a token lives for one second at least".to_owned())
-    } else {
-        Ok(period)
-    }
+    let period: Period = text.parse().map_err(|error: crate::config::PeriodError| error.to_string())?;
+    if period.seconds() == 0 { Err("a token lives for one second at least".to_owned()) } else { Ok(period) }
 }
 
 /// What starts a running Vestal.

@@ -17,11 +17,7 @@ pub(super) fn run(session: &mut Session) -> Result<Exit, Problem> {
         let text = render(&status, &session.clock, session.output.width());
         session.output.text(&text)?;
     }
-    Ok(if status.not_ready.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(if status.not_ready.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn render(status: &Status, clock: &Clock, width: Option<usize>) -> String {
@@ -32,40 +28,13 @@ fn render(status: &Status, clock: &Clock, width: Option<usize>) -> String {
         Cell::styled(style::BAD, format!("not ready: {}", status.not_ready.join("; ")))
     };
     fields.add("State", ready);
-    fields.add(
-        "Running since",
-        format!(
-            "{} ({})",
-            clock.absolute(status.started_ms),
-            clock.relative(status.started_ms)
-        ),
-    );
+    fields
+        .add("Running since", format!("{} ({})", clock.absolute(status.started_ms), clock.relative(status.started_ms)));
     fields.add("Data folder", &status.data);
     fields.add("Authority", &status.authority);
     fields.add("Tenant", &status.tenant);
-    fields.add_list(
-        "Vaults",
-        status
-            .vaults
-            .iter()
-            .map(|vault| format!("{}  {}", vault.name, vault.url).into()),
-    );
-    let states: Vec<String> = status
-        .tokens
-        .iter()
-        .map(|(state, count)| format!("{count} {state}"))
-        .collect();
-    fields.add(
-        "Tokens",
-        if states.is_empty() {
-            "none".to_owned()
-        } else {
-            states.join(", ")
-        },
-    );
-    format!(
-        "{}\n{}",
-        styled(style::STRONG, &format!("Vestal {}", printable(&status.version))),
-        fields.render(width)
-    )
+    fields.add_list("Vaults", status.vaults.iter().map(|vault| format!("{}  {}", vault.name, vault.url).into()));
+    let states: Vec<String> = status.tokens.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    fields.add("Tokens", if states.is_empty() { "none".to_owned() } else { states.join(", ") });
+    format!("{}\n{}", styled(style::STRONG, &format!("Vestal {}", printable(&status.version))), fields.render(width))
 }

@@ -19,10 +19,7 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn styled(style: Style, text: impl AsRef<str>) -> Self {
-        Self {
-            text: printable(text.as_ref()),
-            style,
-        }
+        Self { text: printable(text.as_ref()), style }
     }
 }
 
@@ -40,30 +37,19 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(headers: &[&'static str]) -> Self {
-        Self {
-            headers: headers.to_vec(),
-            rows: Vec::new(),
-        }
+        Self { headers: headers.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row, a cell for each header. An empty cell is shown as `-`, so that no column of a line is missing.
     pub(super) fn row(&mut self, cells: Vec<Cell>) {
         debug_assert_eq!(cells.len(), self.headers.len(), "a cell for each header");
-        self.rows.push(
-            cells
-                .into_iter()
-                .map(|cell| if cell.text.is_empty() { Cell::from("-") } else { cell })
-                .collect(),
-        );
+        self.rows
+            .push(cells.into_iter().map(|cell| if cell.text.is_empty() { Cell::from("-") } else { cell }).collect());
     }
 
     /// The lines, for a terminal of this width or for a pipe.
     pub(super) fn render(self, width: Option<usize>) -> String {
-        let header = self
-            .headers
-            .iter()
-            .map(|header| Cell::styled(style::HEADER, header))
-            .collect();
+        let header = self.headers.iter().map(|header| Cell::styled(style::HEADER, header)).collect();
         let rows: Vec<Vec<Cell>> = std::iter::once(header).chain(self.rows).collect();
         lay_out(&rows, width)
     }
@@ -104,13 +90,7 @@ impl Fields {
 fn lay_out(rows: &[Vec<Cell>], width: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            rows.iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.text.width())
-                .max()
-                .unwrap_or(0)
-        })
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.width()).max().unwrap_or(0))
         .collect();
     let indent: usize = widths.iter().rev().skip(1).map(|width| width + GAP).sum();
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROWEST));
@@ -158,15 +138,7 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
 /// content types are written by whoever may set a secret.
 pub(super) fn printable(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars()
-        .map(|c| {
-            if c.is_control() || turns(c) {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -181,11 +153,7 @@ mod tests {
         let mut table = Table::new(&["NAME", "STATE", "LAST FAILURE"]);
         table.row(vec!["a".into(), Cell::styled(style::GOOD, "fresh"), "".into()]);
         let words = "the provider answered 503: try again later, and then once more";
-        table.row(vec![
-            "a-longer-name".into(),
-            Cell::styled(style::WARNING, "retrying"),
-            words.into(),
-        ]);
+        table.row(vec!["a-longer-name".into(), Cell::styled(style::WARNING, "retrying"), words.into()]);
         table
     }
 
@@ -208,10 +176,7 @@ mod tests {
              a-longer-name  retrying  the provider answered 503: try\n\
              \x20                        again later, and then once more\n"
         );
-        assert!(
-            plain(&table().render(Some(5))).contains("the provider answered\n"),
-            "but not to nothing"
-        );
+        assert!(plain(&table().render(Some(5))).contains("the provider answered\n"), "but not to nothing");
     }
 
     #[test]
@@ -237,10 +202,7 @@ mod tests {
 
     #[test]
     fn what_could_steer_a_terminal_is_not_shown() {
-        assert_eq!(
-            printable("a\u{1b}[31mb\u{202e}c\nd\u{7}"),
-            "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\u{fffd}"
-        );
+        assert_eq!(printable("a\u{1b}[31mb\u{202e}c\nd\u{7}"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\u{fffd}");
         assert_eq!(printable("Grüße 东京"), "Grüße 东京");
     }
 

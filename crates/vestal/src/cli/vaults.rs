@@ -21,9 +21,7 @@ pub(super) fn run(command: &VaultCommand, session: &mut Session) -> Result<(), P
         return session.output.json(&vaults);
     }
     if vaults.is_empty() {
-        return session
-            .output
-            .note("There is no vault yet. Declare one in the configuration: `[vault.NAME]`.");
+        return session.output.note("There is no vault yet. Declare one in the configuration: `[vault.NAME]`.");
     }
     let mut table = Table::new(&["VAULT", "URL"]);
     for vault in vaults {

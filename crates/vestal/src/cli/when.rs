@@ -28,10 +28,7 @@ impl Clock {
     /// A time by the calendar: `2026-11-22 21:04:05 UTC`.
     pub(super) fn absolute(&self, at_ms: i64) -> String {
         match Timestamp::from_millisecond(at_ms) {
-            Ok(at) => at
-                .to_zoned(self.zone.clone())
-                .strftime("%Y-%m-%d %H:%M:%S %Z")
-                .to_string(),
+            Ok(at) => at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
             // Beyond the year 9999. Somebody wrote such an `exp`.
             Err(_) => format!("{} seconds since 1970", at_ms / 1000),
         }
@@ -77,11 +74,7 @@ pub(super) fn length_seconds(seconds: u64) -> String {
 }
 
 fn two(first: String, second: u64, unit: &str) -> String {
-    if second == 0 {
-        first
-    } else {
-        format!("{first} {second} {unit}")
-    }
+    if second == 0 { first } else { format!("{first} {second} {unit}") }
 }
 
 /// `1 day`, `2 days`.
@@ -96,10 +89,7 @@ mod tests {
     const NOW: i64 = 1_795_381_445_000;
 
     fn clock() -> Clock {
-        Clock {
-            now_ms: || NOW,
-            zone: TimeZone::UTC,
-        }
+        Clock { now_ms: || NOW, zone: TimeZone::UTC }
     }
 
     #[test]
@@ -132,10 +122,7 @@ mod tests {
         assert_eq!(clock.relative(NOW - 86_400_000), "1 day ago");
         assert_eq!(clock.relative(NOW + 400), "now");
         assert_eq!(clock.both(NOW + 2_520_000), "in 42 min (2026-11-22 21:46:05 UTC)");
-        let berlin = Clock {
-            zone: TimeZone::fixed(jiff::tz::offset(1)),
-            ..clock
-        };
+        let berlin = Clock { zone: TimeZone::fixed(jiff::tz::offset(1)), ..clock };
         assert_eq!(berlin.absolute(NOW), "2026-11-22 22:04:05 +01");
     }
 

@@ -55,10 +55,7 @@ impl KnownLifetime {
 
 /// What a provider asks of the pace of renewals, for the formulas.
 pub(super) fn pacing(provider: &Provider) -> Pacing {
-    Pacing {
-        kills_previous: provider.renewal.kills_previous,
-        floor: provider.renewal.floor.unwrap_or_default(),
-    }
+    Pacing { kills_previous: provider.renewal.kills_previous, floor: provider.renewal.floor.unwrap_or_default() }
 }
 
 /// Refuses a bad name in a header.
@@ -76,15 +73,11 @@ pub(super) fn name(kind: &str, name: &str, span: Range<usize>, table: &DeTable<'
     let Some(why) = rule else { return };
     let message = format!("`{}` is not a name for {}", name.escape_debug(), with_article(kind));
     let problem = Problem::at(ProblemKind::BadName, span, message).label(why);
-    let better: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
+    let better: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     reading.report(match (kind, table.contains_key("secret")) {
         _ if name.len() > MAX_SECRET_NAME_CHARS || name.is_empty() => problem.help("give it another name"),
-        ("token", false) => problem.help(format!(
-            "the name is also the secret's name; write `[token.{better}]`, or another name like it"
-        )),
+        ("token", false) => problem
+            .help(format!("the name is also the secret's name; write `[token.{better}]`, or another name like it")),
         ("vault", _) => problem.help("the name becomes a host name: write one such as `[vault.contoso]`"),
         _ => problem.help(format!("write one such as `[{kind}.{}]`", better.to_ascii_lowercase())),
     });
@@ -98,15 +91,11 @@ pub(super) fn server(server: &ServerSettings, root: &DeTable<'_>, reading: &mut 
         _ => return,
     };
     reading.report(
-        Problem::at(
-            ProblemKind::Contradiction,
-            span(root, "server", there),
-            format!("`{there}` without `{missing}`"),
-        )
-        .label(format!("`{missing}` is missing beside it"))
-        .help(format!(
-            "give both, or neither: Vestal then makes its own. The line: {missing} = \"/etc/vestal/server.pem\""
-        )),
+        Problem::at(ProblemKind::Contradiction, span(root, "server", there), format!("`{there}` without `{missing}`"))
+            .label(format!("`{missing}` is missing beside it"))
+            .help(format!(
+                "give both, or neither: Vestal then makes its own. The line: {missing} = \"/etc/vestal/server.pem\""
+            )),
     );
 }
 
@@ -128,13 +117,9 @@ pub(super) fn listeners(
         None => ("server", "observe"),
     };
     reading.report(
-        Problem::at(
-            ProblemKind::Contradiction,
-            span(root, section, "listen"),
-            "two listeners on one address",
-        )
-        .label(format!("`[{other}]` listens here too"))
-        .help("give one of them another port"),
+        Problem::at(ProblemKind::Contradiction, span(root, section, "listen"), "two listeners on one address")
+            .label(format!("`[{other}]` listens here too"))
+            .help("give one of them another port"),
     );
 }
 
@@ -146,11 +131,7 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
         .filter_map(|provider| Some((provider.name.to_owned(), provider.body.as_ref()?.table())))
         .collect();
     let mut complete = BTreeMap::new();
-    for provider in found
-        .providers
-        .iter()
-        .filter(|provider| oauth::is_provider_name(provider.name))
-    {
+    for provider in found.providers.iter().filter(|provider| oauth::is_provider_name(provider.name)) {
         if provider.body.is_some() {
             match oauth::resolve(provider.name, &tables) {
                 Ok(provider) => drop(complete.insert(provider.name.clone(), provider)),
@@ -160,11 +141,7 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
     }
     let mut kept = BTreeMap::new();
     // In the order of the file, so that of two tokens the later one is told.
-    let mut tokens: Vec<_> = found
-        .tokens
-        .iter()
-        .filter_map(|token| Some((token, token.body.as_ref()?)))
-        .collect();
+    let mut tokens: Vec<_> = found.tokens.iter().filter_map(|token| Some((token, token.body.as_ref()?))).collect();
     tokens.sort_by_key(|(token, _)| token.header.start);
     for (token, settings) in tokens {
         let name = settings.provider.as_str();
@@ -190,9 +167,7 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
 
 /// Whether another provider of the file extends this one.
 fn is_base(tables: &ProviderTables, name: &str) -> bool {
-    tables
-        .iter()
-        .any(|(other, table)| other != name && table.extends.as_deref() == Some(name))
+    tables.iter().any(|(other, table)| other != name && table.extends.as_deref() == Some(name))
 }
 
 /// A provider that doesn't work out, at the field that is to blame.
@@ -262,12 +237,9 @@ fn request(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
             format!("`[token.{}]` has no `scope`", token.name),
             "`scope` is missing here".to_owned(),
         ),
-        RequestError::ScopeInvalid { .. } => (
-            ProblemKind::BadValue,
-            "scope",
-            "`scope` can't be sent".to_owned(),
-            String::new(),
-        ),
+        RequestError::ScopeInvalid { .. } => {
+            (ProblemKind::BadValue, "scope", "`scope` can't be sent".to_owned(), String::new())
+        }
         RequestError::GrantNotOffered { grant, .. } => (
             ProblemKind::Contradiction,
             "provider",
@@ -280,18 +252,11 @@ fn request(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
             format!("`{name}` can't be an extra parameter"),
             "the request has it already".to_owned(),
         ),
-        RequestError::Empty(_) | RequestError::ControlCharacter(_) => (
-            ProblemKind::BadValue,
-            "client_id",
-            "`client_id` can't be sent".to_owned(),
-            String::new(),
-        ),
+        RequestError::Empty(_) | RequestError::ControlCharacter(_) => {
+            (ProblemKind::BadValue, "client_id", "`client_id` can't be sent".to_owned(), String::new())
+        }
     };
-    reading.report(
-        Problem::at(kind, token.span(key), message)
-            .label(label)
-            .help(error.to_string()),
-    );
+    reading.report(Problem::at(kind, token.span(key), message).label(label).help(error.to_string()));
 }
 
 /// A promise that a known lifetime can't hold; a lifetime that would never be looked at.
@@ -300,24 +265,15 @@ fn promise(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
     if let (Some(said), true) = (settings.lifetime, provider.lifetime.documented.is_some())
         && known != KnownLifetime::Documented(said.duration())
     {
-        let documented = known
-            .length()
-            .map_or_else(|| "never".to_owned(), |life| Period::from(life).to_string());
+        let documented = known.length().map_or_else(|| "never".to_owned(), |life| Period::from(life).to_string());
         reading.report(
-            Problem::at(
-                ProblemKind::Contradiction,
-                token.span("lifetime"),
-                "`lifetime` would never be looked at",
-            )
-            .label(format!(
-                "the provider `{}` documents another: {documented}",
-                provider.name
-            ))
-            .help(format!(
-                "take it out; or, if the document is wrong, overrule it for every token:\n    \
+            Problem::at(ProblemKind::Contradiction, token.span("lifetime"), "`lifetime` would never be looked at")
+                .label(format!("the provider `{}` documents another: {documented}", provider.name))
+                .help(format!(
+                    "take it out; or, if the document is wrong, overrule it for every token:\n    \
                      [provider.{}]\n    lifetime = {{ documented = \"{said}\" }}",
-                provider.name
-            )),
+                    provider.name
+                )),
         );
         return;
     }
@@ -330,18 +286,13 @@ fn promise(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
         && let Err(refused) = check_promise(promise.duration(), life, pacing(provider))
     {
         let largest = Period::from(refused.largest).in_round_numbers();
-        let message = format!(
-            "a promise of {promise} can't hold for a token that lives {}",
-            Period::from(life)
-        );
+        let message = format!("a promise of {promise} can't hold for a token that lives {}", Period::from(life));
         let mut problem = Problem::at(ProblemKind::PromiseTooLong, token.span("promise"), message);
         if let (KnownLifetime::Operator(_), Some(lifetime)) = (known, token.table.get("lifetime")) {
             problem = problem.related(lifetime.span(), "its lifetime");
         }
         reading.report(if largest.seconds() == 0 {
-            problem
-                .label(format!("it lives {}, {says_who}", Period::from(life)))
-                .help("leave the promise out")
+            problem.label(format!("it lives {}, {says_who}", Period::from(life))).help("leave the promise out")
         } else {
             problem.label(format!("{largest} is the most that holds")).help(format!(
                 "write `promise = \"{largest}\"` or less: the token lives {}, {says_who}, and a renewal needs time to \
@@ -349,22 +300,13 @@ fn promise(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
                 Period::from(life)
             ))
         });
-    } else if let Some(longest) = provider
-        .renewal
-        .longest_promise
-        .filter(|longest| promise.duration() > *longest)
-    {
+    } else if let Some(longest) = provider.renewal.longest_promise.filter(|longest| promise.duration() > *longest) {
         let longest = Period::from(longest);
-        let message = format!(
-            "a promise of {promise} is longer than the provider `{}` allows",
-            provider.name
-        );
+        let message = format!("a promise of {promise} is longer than the provider `{}` allows", provider.name);
         reading.report(
             Problem::at(ProblemKind::PromiseTooLong, token.span("promise"), message)
                 .label(format!("{longest} is the most that holds"))
-                .help(format!(
-                    "write `promise = \"{longest}\"` or less: the API refuses to renew a token earlier"
-                )),
+                .help(format!("write `promise = \"{longest}\"` or less: the API refuses to renew a token earlier")),
         );
     }
 }
@@ -389,17 +331,10 @@ fn secret_managed_once<'a>(
             );
         }
     }
-    let place = if settings.secret.is_some() {
-        token.span("secret")
-    } else {
-        token.key.clone()
-    };
+    let place = if settings.secret.is_some() { token.span("secret") } else { token.key.clone() };
     let key = (settings.vault.clone(), secret.clone());
     if let Some((name, first)) = kept.get(&key) {
-        let message = format!(
-            "the secret `{secret}` in the vault `{}` is managed twice",
-            settings.vault
-        );
+        let message = format!("the secret `{secret}` in the vault `{}` is managed twice", settings.vault);
         reading.report(
             Problem::at(ProblemKind::SecretManagedTwice, place, message)
                 .label("the second time")
@@ -413,10 +348,8 @@ fn secret_managed_once<'a>(
 
 fn policy_names(policy: &Found<'_, PolicySettings>, settings: &PolicySettings, reading: &mut Reading<'_>) {
     if settings.names.len() > MAX_POLICY_NAMES {
-        let message = format!(
-            "a policy has {MAX_POLICY_NAMES} patterns at most, and this has {}",
-            settings.names.len()
-        );
+        let message =
+            format!("a policy has {MAX_POLICY_NAMES} patterns at most, and this has {}", settings.names.len());
         reading.report(
             Problem::at(ProblemKind::BadValue, policy.span("names"), message)
                 .label("too many")

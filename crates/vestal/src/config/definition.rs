@@ -228,28 +228,13 @@ impl Definitions {
     pub fn views(&self) -> Vec<DefinitionView> {
         let mut views = Vec::new();
         for vault in &self.vaults {
-            views.push(view(
-                "vault",
-                vault.name.to_ascii_lowercase(),
-                &vault.source,
-                json!(vault.body),
-            ));
+            views.push(view("vault", vault.name.to_ascii_lowercase(), &vault.source, json!(vault.body)));
         }
         for provider in &self.providers {
-            views.push(view(
-                "provider",
-                provider.name.clone(),
-                &provider.source,
-                json!(provider.body.table()),
-            ));
+            views.push(view("provider", provider.name.clone(), &provider.source, json!(provider.body.table())));
         }
         for token in &self.tokens {
-            views.push(view(
-                "token",
-                token.row_name(),
-                &token.source,
-                json!(token.body.definition()),
-            ));
+            views.push(view("token", token.row_name(), &token.source, json!(token.body.definition())));
         }
         for app in &self.apps {
             views.push(view("app", app.name.clone(), &app.source, json!({})));
@@ -262,12 +247,7 @@ impl Definitions {
 }
 
 fn view(kind: &str, name: String, source: &Source, body: serde_json::Value) -> DefinitionView {
-    DefinitionView {
-        kind: kind.to_owned(),
-        name,
-        body,
-        source: Some(source.clone()),
-    }
+    DefinitionView { kind: kind.to_owned(), name, body, source: Some(source.clone()) }
 }
 
 /// A vault by its name; the file declares it.
@@ -291,11 +271,8 @@ impl Value for VaultName {
 
 /// An app by its name; the file declares it.
 impl Value for AppName {
-    const SHAPE: Shape = Shape {
-        noun: "the name of an app",
-        list: "a list of apps",
-        schema: Schema::Text(NAME_PATTERN),
-    };
+    const SHAPE: Shape =
+        Shape { noun: "the name of an app", list: "a list of apps", schema: Schema::Text(NAME_PATTERN) };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let name: Text = super::value::read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
@@ -318,12 +295,8 @@ fn unknown_reference(
     let message = format!("there is no {kind} `{name}`");
     let problem = Problem::at(ProblemKind::UnknownReference, value.span(), message);
     reading.report(match meant {
-        Some(meant) => problem
-            .label(format!("did you mean `{meant}`?"))
-            .help(format!("write \"{meant}\"")),
-        None => problem
-            .label("not declared")
-            .help(format!("declare it with a line `[{kind}.{name}]`")),
+        Some(meant) => problem.label(format!("did you mean `{meant}`?")).help(format!("write \"{meant}\"")),
+        None => problem.label("not declared").help(format!("declare it with a line `[{kind}.{name}]`")),
     });
 }
 
@@ -341,15 +314,8 @@ impl Value for SecretReference {
         }
         // What stands under any other key, or is no name, may be the secret itself.
         for (key, entry) in value.get_ref().as_table().into_iter().flatten() {
-            let is_name = entry
-                .get_ref()
-                .as_str()
-                .is_some_and(|text| SecretName::parse(text).is_ok());
-            if !is_name
-                || !Self::SETTINGS
-                    .iter()
-                    .any(|setting| setting.key == key.get_ref().as_ref())
-            {
+            let is_name = entry.get_ref().as_str().is_some_and(|text| SecretName::parse(text).is_ok());
+            if !is_name || !Self::SETTINGS.iter().any(|setting| setting.key == key.get_ref().as_ref()) {
                 reading.redactions.mask(entry.span());
             }
         }
@@ -384,16 +350,12 @@ fn refuse_literal(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) {
     debug_assert!(sounds_secret(key), "the scan of the plain text masks it too");
     let name = key.replace('_', "-");
     reading.report(
-        Problem::at(
-            ProblemKind::SecretInFile,
-            value.span(),
-            format!("the value of `{key}` stands in the file"),
-        )
-        .label("take it out of here")
-        .help(format!(
-            "keep it in the vault and name it here:\n    {key} = {{ secret = \"{name}\" }}\n\
+        Problem::at(ProblemKind::SecretInFile, value.span(), format!("the value of `{key}` stands in the file"))
+            .label("take it out of here")
+            .help(format!(
+                "keep it in the vault and name it here:\n    {key} = {{ secret = \"{name}\" }}\n\
                  and then give it its value, which is asked for: vestal secret set {name}\n\
                  Whoever has read this file may have it: let the API give you a new one."
-        )),
+            )),
     );
 }

@@ -106,13 +106,11 @@ impl Plan {
 
     /// How many definitions are added, changed and removed.
     pub fn counts(&self) -> (usize, usize, usize) {
-        self.changes
-            .iter()
-            .fold((0, 0, 0), |(added, changed, removed), change| match change.action {
-                Action::Add(_) => (added + 1, changed, removed),
-                Action::Change(_) => (added, changed + 1, removed),
-                Action::Remove => (added, changed, removed + 1),
-            })
+        self.changes.iter().fold((0, 0, 0), |(added, changed, removed), change| match change.action {
+            Action::Add(_) => (added + 1, changed, removed),
+            Action::Change(_) => (added, changed + 1, removed),
+            Action::Remove => (added, changed, removed + 1),
+        })
     }
 }
 
@@ -120,19 +118,9 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return write!(
-                out,
-                "Nothing to do: all {} definitions are as they should be.",
-                self.unchanged
-            );
+            return write!(out, "Nothing to do: all {} definitions are as they should be.", self.unchanged);
         }
-        for Change {
-            kind,
-            name,
-            source,
-            action,
-        } in &self.changes
-        {
+        for Change { kind, name, source, action } in &self.changes {
             let (sign, fields) = match action {
                 Action::Add(fields) => ('+', fields.as_slice()),
                 Action::Change(fields) => ('~', fields.as_slice()),
@@ -154,11 +142,7 @@ impl fmt::Display for Plan {
             }
         }
         let (added, changed, removed) = self.counts();
-        write!(
-            out,
-            "{added} to add, {changed} to change, {removed} to remove, {} unchanged.",
-            self.unchanged
-        )?;
+        write!(out, "{added} to add, {changed} to change, {removed} to remove, {} unchanged.", self.unchanged)?;
         if removed > 0 {
             write!(out, " What is removed is paused and kept for 30 days.")?;
         }
@@ -175,21 +159,13 @@ fn shown(kind: &str, field: &str, value: &Value) -> String {
 }
 
 fn change(view: &DefinitionView, action: Action) -> Change {
-    Change {
-        kind: view.kind.clone(),
-        name: view.name.clone(),
-        source: view.source.clone(),
-        action,
-    }
+    Change { kind: view.kind.clone(), name: view.name.clone(), source: view.source.clone(), action }
 }
 
 /// Sorted by the order of kinds, then by name.
 fn by_key(views: &[DefinitionView]) -> BTreeMap<(usize, &str, &str), &DefinitionView> {
     let rank = |kind: &str| KINDS.iter().position(|known| *known == kind).unwrap_or(KINDS.len());
-    views
-        .iter()
-        .map(|view| ((rank(&view.kind), view.kind.as_str(), view.name.as_str()), view))
-        .collect()
+    views.iter().map(|view| ((rank(&view.kind), view.kind.as_str(), view.name.as_str()), view)).collect()
 }
 
 /// The fields of a body by their paths. A list is one field: it is shown whole.
@@ -199,11 +175,7 @@ fn leaves(body: &Value) -> BTreeMap<String, &Value> {
             Value::Null => {}
             Value::Object(members) => {
                 for (key, member) in members {
-                    let path = if path.is_empty() {
-                        key.clone()
-                    } else {
-                        format!("{path}.{key}")
-                    };
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                     collect(&path, member, found);
                 }
             }
@@ -218,21 +190,13 @@ fn leaves(body: &Value) -> BTreeMap<String, &Value> {
 }
 
 fn fields_between(old: &BTreeMap<String, &Value>, new: &BTreeMap<String, &Value>) -> Vec<FieldChange> {
-    let gone = old
-        .iter()
-        .filter(|(field, _)| !new.contains_key(*field))
-        .map(|(field, from)| (field, Some(*from), None));
-    let here = new
-        .iter()
-        .map(|(field, to)| (field, old.get(field).copied(), Some(*to)));
+    let gone =
+        old.iter().filter(|(field, _)| !new.contains_key(*field)).map(|(field, from)| (field, Some(*from), None));
+    let here = new.iter().map(|(field, to)| (field, old.get(field).copied(), Some(*to)));
     let mut fields: Vec<_> = here
         .chain(gone)
         .filter(|(_, from, to)| from != to)
-        .map(|(field, from, to)| FieldChange {
-            field: field.clone(),
-            from: from.cloned(),
-            to: to.cloned(),
-        })
+        .map(|(field, from, to)| FieldChange { field: field.clone(), from: from.cloned(), to: to.cloned() })
         .collect();
     fields.sort_by(|one, other| one.field.cmp(&other.field));
     fields
@@ -245,12 +209,7 @@ mod tests {
     use super::*;
 
     fn view(kind: &str, name: &str, body: Value) -> DefinitionView {
-        DefinitionView {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            body,
-            source: None,
-        }
+        DefinitionView { kind: kind.to_owned(), name: name.to_owned(), body, source: None }
     }
 
     #[test]
@@ -266,11 +225,7 @@ mod tests {
             view("app", "reader", json!({})),
         ];
         let new = [
-            view(
-                "token",
-                "contoso/a",
-                json!({"promise": 900, "scope": ["x", "y"], "lifetime": 3600}),
-            ),
+            view("token", "contoso/a", json!({"promise": 900, "scope": ["x", "y"], "lifetime": 3600})),
             view("token", "contoso/b", json!({"promise": 60})),
             view("vault", "contoso", json!({"challenge": "adfs"})),
         ];
@@ -294,24 +249,16 @@ mod tests {
     #[test]
     fn what_only_moved_in_its_file_has_not_changed() {
         let mut moved = view("app", "reader", json!({}));
-        moved.source = Some(Source {
-            file: "vestal.toml".to_owned(),
-            line: 7,
-        });
+        moved.source = Some(Source { file: "vestal.toml".to_owned(), line: 7 });
         let plan = diff(&[view("app", "reader", json!({}))], &[moved]);
         assert!(plan.is_empty());
-        assert_eq!(
-            plan.to_string(),
-            "Nothing to do: all 1 definitions are as they should be."
-        );
+        assert_eq!(plan.to_string(), "Nothing to do: all 1 definitions are as they should be.");
     }
 
     #[test]
     fn a_plan_made_twice_does_nothing_the_second_time() {
-        let new = [
-            view("vault", "contoso", json!({"challenge": "adfs"})),
-            view("token", "contoso/a", json!({"a": [1]})),
-        ];
+        let new =
+            [view("vault", "contoso", json!({"challenge": "adfs"})), view("token", "contoso/a", json!({"a": [1]}))];
         assert!(diff(&new, &new).is_empty());
         assert_eq!(diff(&[], &new).changes.len(), 2);
         assert_eq!(diff(&new, &[]).changes.len(), 2);

@@ -69,10 +69,7 @@ pub(super) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
             "the configuration file can't be opened: permission denied".to_owned(),
             "let the user that runs Vestal read it",
         ),
-        kind => unreadable(
-            format!("the configuration file can't be read: {kind}"),
-            "name a file of TOML text",
-        ),
+        kind => unreadable(format!("the configuration file can't be read: {kind}"), "name a file of TOML text"),
     })?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let message = format!("the configuration file has more than {} MiB", MAX_FILE_BYTES >> 20);
@@ -81,10 +78,7 @@ pub(super) fn read_file(path: &Path) -> Result<String, Box<Problem>> {
     String::from_utf8(bytes).map_err(|problem| {
         let at = problem.utf8_error().valid_up_to();
         let line = problem.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        unreadable(
-            format!("the configuration file is not UTF-8 text, at line {line}"),
-            "save it as UTF-8",
-        )
+        unreadable(format!("the configuration file is not UTF-8 text, at line {line}"), "save it as UTF-8")
     })
 }
 
@@ -95,9 +89,7 @@ pub(super) fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Confi
     let is_toml = syntax::report(text, &broken, &mut reading);
     if !is_toml {
         // What could be made out of the rest is guesswork, and so would be what is said about it.
-        let Reading {
-            problems, redactions, ..
-        } = reading;
+        let Reading { problems, redactions, .. } = reading;
         return Err(ConfigErrors::new(file, text, &redactions, problems));
     }
     let root = root.get_ref();
@@ -121,17 +113,11 @@ pub(super) fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Confi
         apps: declared(found.apps, file, &lines),
         policies: declared(found.policies, file, &lines),
     };
-    let Reading {
-        problems, redactions, ..
-    } = reading;
+    let Reading { problems, redactions, .. } = reading;
     match process {
-        Some(process) if problems.is_empty() => Ok(Config {
-            file: file.to_owned(),
-            process,
-            definitions,
-            providers,
-            places,
-        }),
+        Some(process) if problems.is_empty() => {
+            Ok(Config { file: file.to_owned(), process, definitions, providers, places })
+        }
         _ => Err(ConfigErrors::new(file, text, &redactions, problems)),
     }
 }
@@ -148,11 +134,7 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn of(text: &str) -> Self {
-        Self(
-            core::iter::once(0)
-                .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-                .collect(),
-        )
+        Self(core::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -165,15 +147,8 @@ fn declared<S>(found: Vec<Found<'_, S>>, file: &str, lines: &Lines) -> Vec<Defin
     let mut definitions: Vec<_> = found
         .into_iter()
         .filter_map(|found| {
-            let source = Source {
-                file: file.to_owned(),
-                line: lines.line(found.key.start),
-            };
-            Some(Definition {
-                name: found.name.to_owned(),
-                source,
-                body: found.body?,
-            })
+            let source = Source { file: file.to_owned(), line: lines.line(found.key.start) };
+            Some(Definition { name: found.name.to_owned(), source, body: found.body? })
         })
         .collect();
     definitions.sort_by_cached_key(|definition| (definition.name.to_ascii_lowercase(), definition.name.clone()));
@@ -192,13 +167,7 @@ fn read_process(root: &DeTable<'_>, reading: &mut Reading<'_>) -> Option<Process
     if let (Some(server), Some(observe)) = (&server, &observe) {
         check::listeners(server, observe, root, reading);
     }
-    Some(ProcessSettings {
-        server: server?,
-        observe: observe?,
-        store: store?,
-        outbound: outbound?,
-        alert: alert?,
-    })
+    Some(ProcessSettings { server: server?, observe: observe?, store: store?, outbound: outbound?, alert: alert? })
 }
 
 /// A table that stands once, or is left out.
@@ -219,13 +188,7 @@ fn read_named<'a, S: Section>(kind: &str, root: &'a DeTable<'a>, reading: &mut R
             let header = header(key, value);
             check::name(kind, name, key.span(), table, reading);
             let body = SectionTable::read(format!("{kind}.{name}"), header.clone(), table, reading);
-            Found {
-                name,
-                key: key.span(),
-                header,
-                table,
-                body,
-            }
+            Found { name, key: key.span(), header, table, body }
         })
         .collect()
 }
@@ -234,10 +197,7 @@ type Named<'a> = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>, &'a DeTab
 
 fn named_tables<'a>(kind: &str, root: &'a DeTable<'a>) -> impl Iterator<Item = Named<'a>> {
     let tables = root.get(kind).and_then(|value| value.get_ref().as_table());
-    tables
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key, value, value.get_ref().as_table()?)))
+    tables.into_iter().flatten().filter_map(|(key, value)| Some((key, value, value.get_ref().as_table()?)))
 }
 
 /// Where a table begins: its header where it has one, else its name.
@@ -251,11 +211,8 @@ fn collect_names(root: &DeTable<'_>, reading: &mut Reading<'_>) {
     for (key, _, _) in named_tables("vault", root) {
         let folded = key.get_ref().to_ascii_lowercase();
         if let Some(first) = reading.names.vaults.insert(folded, key.span()) {
-            let (first, second) = if first.start < key.span().start {
-                (first, key.span())
-            } else {
-                (key.span(), first)
-            };
+            let (first, second) =
+                if first.start < key.span().start { (first, key.span()) } else { (key.span(), first) };
             reading.report(
                 Problem::at(
                     ProblemKind::DuplicateKey,
@@ -268,11 +225,7 @@ fn collect_names(root: &DeTable<'_>, reading: &mut Reading<'_>) {
             );
         }
     }
-    let names = |kind| {
-        named_tables(kind, root)
-            .map(|(key, _, _)| (key.get_ref().to_string(), key.span()))
-            .collect()
-    };
+    let names = |kind| named_tables(kind, root).map(|(key, _, _)| (key.get_ref().to_string(), key.span())).collect();
     reading.names.providers = names("provider");
     reading.names.apps = names("app");
 }

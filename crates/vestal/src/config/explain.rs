@@ -120,41 +120,21 @@ pub fn explain(config: &Config) -> Explanation {
         .filter_map(|vault| {
             let name = vault::VaultName::parse(&vault.name).ok()?;
             let url = process.server.vault_url_for(&name, port);
-            Some(VaultExplanation {
-                name: name.to_string(),
-                url,
-                source: vault.source.clone(),
-            })
+            Some(VaultExplanation { name: name.to_string(), url, source: vault.source.clone() })
         })
         .collect();
     let tokens = definitions
         .tokens
         .iter()
-        .filter_map(|token| {
-            Some(explain_token(
-                token,
-                config.providers.get(token.body.provider.as_str())?,
-            ))
-        })
+        .filter_map(|token| Some(explain_token(token, config.providers.get(token.body.provider.as_str())?)))
         .collect();
     let apps = definitions
         .apps
         .iter()
-        .map(|app| AppExplanation {
-            name: app.name.clone(),
-            may: what_it_may(config, &app.name),
-        })
+        .map(|app| AppExplanation { name: app.name.clone(), may: what_it_may(config, &app.name) })
         .collect();
     let data = process.store.data.display().to_string();
-    Explanation {
-        file: config.file.clone(),
-        listeners,
-        data,
-        vaults,
-        tokens,
-        apps,
-        alerts: alerts(config),
-    }
+    Explanation { file: config.file.clone(), listeners, data, vaults, tokens, apps, alerts: alerts(config) }
 }
 
 fn explain_token(token: &Definition<TokenSettings>, provider: &Provider) -> TokenExplanation {
@@ -170,11 +150,7 @@ fn explain_token(token: &Definition<TokenSettings>, provider: &Provider) -> Toke
         token_url: provider.token_url.url().to_string(),
         provider: provider.title.clone(),
         authentication: authentication(settings, provider),
-        credentials: settings
-            .credentials()
-            .iter()
-            .map(|(_, vault, name)| format!("{vault}/{name}"))
-            .collect(),
+        credentials: settings.credentials().iter().map(|(_, vault, name)| format!("{vault}/{name}")).collect(),
         scope: settings.scope.iter().map(|scope| scope.as_str().to_owned()).collect(),
         lifetime: known.length().map(|life| life.as_secs()),
         lifetime_words: lifetime_words(known, provider),
@@ -182,11 +158,7 @@ fn explain_token(token: &Definition<TokenSettings>, provider: &Provider) -> Toke
         renewal_words: match (known, window) {
             (KnownLifetime::Never, _) => "never; once a day it is seen whether the credential still works".to_owned(),
             (_, Some((earliest, latest))) => {
-                format!(
-                    "between {} and {} after it was obtained",
-                    about(earliest),
-                    about(latest)
-                )
+                format!("between {} and {} after it was obtained", about(earliest), about(latest))
             }
             (_, None) => "about half-way through the lifetime that the first answer tells".to_owned(),
         },
@@ -209,32 +181,18 @@ fn authentication(settings: &TokenSettings, provider: &Provider) -> String {
         ClientAuth::Form => "in the form",
         ClientAuth::Basic => "by HTTP Basic",
     };
-    format!(
-        "{id}, client secret from the {}, sent {way}",
-        name(&settings.client_secret)
-    )
+    format!("{id}, client secret from the {}, sent {way}", name(&settings.client_secret))
 }
 
 fn lifetime_words(known: KnownLifetime, provider: &Provider) -> String {
     match known {
         KnownLifetime::Documented(life) => {
-            let unverified = provider
-                .documentation
-                .unverified
-                .iter()
-                .any(|field| field == "lifetime.documented");
+            let unverified = provider.documentation.unverified.iter().any(|field| field == "lifetime.documented");
             let doubt = if unverified { " (unverified)" } else { "" };
-            format!(
-                "{}, as {} documents{doubt}; what the answer says wins",
-                Period::from(life),
-                provider.title
-            )
+            format!("{}, as {} documents{doubt}; what the answer says wins", Period::from(life), provider.title)
         }
         KnownLifetime::Operator(life) => format!("{}, as you say; what the answer says wins", Period::from(life)),
-        KnownLifetime::Never => format!(
-            "without end, as {} documents; what the answer says wins",
-            provider.title
-        ),
+        KnownLifetime::Never => format!("without end, as {} documents; what the answer says wins", provider.title),
         KnownLifetime::Unknown => "not known before the first answer".to_owned(),
     }
 }
@@ -242,10 +200,7 @@ fn lifetime_words(known: KnownLifetime, provider: &Provider) -> String {
 fn promise_words(promise: Option<Period>, known: KnownLifetime, provider: &Provider) -> String {
     let largest = known.length().map(|life| {
         let largest = largest_promise(life, pacing(provider));
-        let largest = provider
-            .renewal
-            .longest_promise
-            .map_or(largest, |longest| longest.min(largest));
+        let largest = provider.renewal.longest_promise.map_or(largest, |longest| longest.min(largest));
         Period::from(largest).in_round_numbers()
     });
     match (promise, largest) {
@@ -265,9 +220,7 @@ fn renewal_window(life: Duration, promise: Duration, provider: &Provider) -> (Du
         let at = renew_at(Wall::EPOCH, life, None, pacing(provider), promise, &mut random);
         at.since(Wall::EPOCH)
     });
-    draws.fold((Duration::MAX, Duration::ZERO), |(least, most), draw| {
-        (least.min(draw), most.max(draw))
-    })
+    draws.fold((Duration::MAX, Duration::ZERO), |(least, most), draw| (least.min(draw), most.max(draw)))
 }
 
 /// A length of time to the nearest fiftieth or so: renewals are spread at random anyway.
@@ -279,31 +232,13 @@ fn about(length: Duration) -> Period {
 }
 
 fn what_it_may(config: &Config, app: &str) -> Vec<String> {
-    let policies = config
-        .definitions
-        .policies
-        .iter()
-        .filter(|policy| policy.body.app.as_str() == app);
+    let policies = config.definitions.policies.iter().filter(|policy| policy.body.app.as_str() == app);
     policies
         .map(|policy| {
-            let permissions: Vec<_> = policy
-                .body
-                .permissions
-                .iter()
-                .map(|permission| permission.as_str())
-                .collect();
+            let permissions: Vec<_> = policy.body.permissions.iter().map(|permission| permission.as_str()).collect();
             let names: Vec<_> = policy.body.names.iter().map(|pattern| pattern.as_str()).collect();
-            let secrets = if names.is_empty() {
-                "every secret".to_owned()
-            } else {
-                names.join(", ")
-            };
-            format!(
-                "{} {secrets} in {} (policy {})",
-                permissions.join(", "),
-                policy.body.vault,
-                policy.name
-            )
+            let secrets = if names.is_empty() { "every secret".to_owned() } else { names.join(", ") };
+            format!("{} {secrets} in {} (policy {})", permissions.join(", "), policy.body.vault, policy.name)
         })
         .collect()
 }
@@ -314,10 +249,7 @@ fn alerts(config: &Config) -> Vec<String> {
         Webhook::Url(url) => format!("posted to {url}"),
         Webhook::Secret(SecretReference { secret, .. }) => format!("posted to the URL in the secret `{secret}`"),
     });
-    let command = alert
-        .command
-        .as_ref()
-        .map(|command| format!("given to {}", command.program.path().display()));
+    let command = alert.command.as_ref().map(|command| format!("given to {}", command.program.path().display()));
     webhook.into_iter().chain(command).collect()
 }
 
@@ -329,10 +261,7 @@ impl fmt::Display for Explanation {
         }
         writeln!(out, "  keeps its data in {}", self.data)?;
         if self.alerts.is_empty() {
-            writeln!(
-                out,
-                "  tells nobody when a token is in danger: [alert] has no `webhook` and no `command`"
-            )?;
+            writeln!(out, "  tells nobody when a token is in danger: [alert] has no `webhook` and no `command`")?;
         }
         for way in &self.alerts {
             writeln!(out, "  has alerts {way}")?;

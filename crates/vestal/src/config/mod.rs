@@ -117,11 +117,7 @@ pub struct SectionDeclaration {
 impl SectionDeclaration {
     /// The header: `[server]`, `[token.NAME]`.
     pub fn header(&self) -> String {
-        if self.named {
-            format!("[{}.NAME]", self.name)
-        } else {
-            format!("[{}]", self.name)
-        }
+        if self.named { format!("[{}.NAME]", self.name) } else { format!("[{}]", self.name) }
     }
 }
 
@@ -140,12 +136,7 @@ pub const SECTIONS: &[SectionDeclaration] = &[
 ];
 
 const fn declared<S: Section>(name: &'static str, named: bool) -> SectionDeclaration {
-    SectionDeclaration {
-        name,
-        named,
-        about: S::ABOUT,
-        settings: S::SETTINGS,
-    }
+    SectionDeclaration { name, named, about: S::ABOUT, settings: S::SETTINGS }
 }
 
 #[cfg(test)]

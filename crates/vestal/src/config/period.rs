@@ -79,9 +79,8 @@ impl FromStr for Period {
             return Err(PeriodError::NoUnit);
         }
         let span: jiff::Span = text.parse().map_err(|_| PeriodError::NotAPeriod)?;
-        let length = span
-            .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-            .map_err(|_| PeriodError::NoFixedLength)?;
+        let length =
+            span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| PeriodError::NoFixedLength)?;
         if length.subsec_nanos() != 0 {
             return Err(PeriodError::NotWholeSeconds);
         }
@@ -103,11 +102,7 @@ impl fmt::Display for Period {
                 rest %= seconds;
             }
         }
-        if parts.is_empty() {
-            out.write_str("0s")
-        } else {
-            out.write_str(&parts.join(" "))
-        }
+        if parts.is_empty() { out.write_str("0s") } else { out.write_str(&parts.join(" ")) }
     }
 }
 

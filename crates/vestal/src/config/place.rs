@@ -138,10 +138,7 @@ mod tests {
     #[test]
     fn an_authority_is_scheme_host_and_port_alone() {
         let read = |text: &str| text.parse::<HttpsOrigin>().map(|origin| origin.to_string());
-        assert_eq!(
-            read("https://Login.Example.com:8443/"),
-            Ok("https://login.example.com:8443".to_owned())
-        );
+        assert_eq!(read("https://Login.Example.com:8443/"), Ok("https://login.example.com:8443".to_owned()));
         for text in [
             "http://example.com",
             "https://u:p@example.com",
@@ -156,9 +153,7 @@ mod tests {
 
     #[test]
     fn a_webhook_is_shown_by_its_host_alone() {
-        let webhook: WebhookUrl = "https://hooks.example.com/T0/hunter2?key=hunter2"
-            .parse()
-            .expect("a URL");
+        let webhook: WebhookUrl = "https://hooks.example.com/T0/hunter2?key=hunter2".parse().expect("a URL");
         assert_eq!(
             format!("{webhook} {webhook:?}"),
             "https://hooks.example.com/… WebhookUrl(https://hooks.example.com/…)"
@@ -169,14 +164,7 @@ mod tests {
     fn a_domain_is_a_name_of_two_labels_or_more() {
         let read = |text: &str| text.parse::<Domain>().map(|domain| domain.to_string());
         assert_eq!(read("Vault.Example.com"), Ok("vault.example.com".to_owned()));
-        for text in [
-            "localhost",
-            "https://vault.example.com",
-            "vault.example.com:8443",
-            "10.0.0.1",
-            "a..b",
-            "",
-        ] {
+        for text in ["localhost", "https://vault.example.com", "vault.example.com:8443", "10.0.0.1", "a..b", ""] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -22,9 +22,7 @@ pub(super) struct Places {
 /// Written by hand: the derived one would print the whole file.
 impl core::fmt::Debug for Places {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.debug_struct("Places")
-            .field("spans", &self.spans)
-            .finish_non_exhaustive()
+        out.debug_struct("Places").field("spans", &self.spans).finish_non_exhaustive()
     }
 }
 
@@ -36,10 +34,7 @@ impl Places {
             .iter()
             .flat_map(|token| ["client_id", "client_secret"].map(|key| ((token.name.to_owned(), key), token.span(key))))
             .collect();
-        Self {
-            text: redactions.apply(text),
-            spans,
-        }
+        Self { text: redactions.apply(text), spans }
     }
 
     /// A warning for each credential that is not there.
@@ -62,9 +57,7 @@ impl Places {
                 problems.push(
                     problem
                         .label(format!("`{}` can't be obtained without it", token.name))
-                        .help(format!(
-                            "give it its value, which is asked for: vestal secret set {vault}/{secret}"
-                        )),
+                        .help(format!("give it its value, which is asked for: vestal secret set {vault}/{secret}")),
                 );
             }
         }

@@ -113,22 +113,12 @@ impl Problem {
     /// A problem at a place.
     pub(super) fn at(kind: ProblemKind, span: Range<usize>, message: impl Into<String>) -> Self {
         let (message, label, help, related) = (message.into(), String::new(), None, Vec::new());
-        Self {
-            kind,
-            message,
-            span: Some(span),
-            label,
-            help,
-            related,
-        }
+        Self { kind, message, span: Some(span), label, help, related }
     }
 
     /// A problem of the whole file.
     pub(super) fn of_file(kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self {
-            span: None,
-            ..Self::at(kind, 0..0, message)
-        }
+        Self { span: None, ..Self::at(kind, 0..0, message) }
     }
 
     /// Adds what stands beside the caret.
@@ -184,12 +174,7 @@ impl ConfigErrors {
         problems.dedup();
         let left_out = problems.len().saturating_sub(MAX_PROBLEMS);
         problems.truncate(MAX_PROBLEMS);
-        Self {
-            file: file.to_owned(),
-            text: redactions.apply(text),
-            problems,
-            left_out,
-        }
+        Self { file: file.to_owned(), text: redactions.apply(text), problems, left_out }
     }
 
     /// The problems, in the order of their places; at most [`MAX_PROBLEMS`].
@@ -227,24 +212,14 @@ impl ConfigErrors {
                     None => (None, None),
                 };
                 let (file, kind) = (self.file.clone(), problem.kind.word());
-                ProblemRecord {
-                    file,
-                    line,
-                    column,
-                    kind,
-                    message: problem.message.clone(),
-                    help: problem.help.clone(),
-                }
+                ProblemRecord { file, line, column, kind, message: problem.message.clone(), help: problem.help.clone() }
             })
             .collect()
     }
 
     fn render_as(&self, renderer: &Renderer, level: Level<'static>) -> String {
-        let mut shown: Vec<_> = self
-            .problems
-            .iter()
-            .map(|problem| renderer.render(&[self.group(problem, level.clone())]))
-            .collect();
+        let mut shown: Vec<_> =
+            self.problems.iter().map(|problem| renderer.render(&[self.group(problem, level.clone())])).collect();
         if self.left_out > 0 {
             shown.push(format!("… and {} more", self.left_out));
         }
@@ -270,25 +245,17 @@ impl ConfigErrors {
         span: Range<usize>,
     ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
         let places = || problem.related.iter().map(|(place, _)| place).chain([&span]);
-        let first = places()
-            .map(|place| place.start)
-            .min()
-            .unwrap_or(0)
-            .min(self.text.len());
+        let first = places().map(|place| place.start).min().unwrap_or(0).min(self.text.len());
         let last = places().map(|place| place.end).max().unwrap_or(0).min(self.text.len());
         let start = self.text[..first].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = self.text[last..]
-            .find('\n')
-            .map_or(self.text.len(), |newline| last + newline);
+        let end = self.text[last..].find('\n').map_or(self.text.len(), |newline| last + newline);
         let within = |place: &Range<usize>| {
             let begin = place.start.clamp(start, end) - start;
             begin..(place.end.clamp(start, end) - start).max(begin)
         };
         let primary = AnnotationKind::Primary.span(within(&span)).label(some(&problem.label));
-        let context = problem
-            .related
-            .iter()
-            .map(|(place, label)| AnnotationKind::Context.span(within(place)).label(some(label)));
+        let context =
+            problem.related.iter().map(|(place, label)| AnnotationKind::Context.span(within(place)).label(some(label)));
         Snippet::source(&self.text[start..end])
             .line_start(line_and_column(&self.text, start).0)
             .path(self.file.as_str())
@@ -306,10 +273,7 @@ impl fmt::Display for ConfigErrors {
 /// Written by hand: the derived one would print the whole file.
 impl fmt::Debug for ConfigErrors {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("ConfigErrors")
-            .field("file", &self.file)
-            .field("problems", &self.problems)
-            .finish()
+        out.debug_struct("ConfigErrors").field("file", &self.file).field("problems", &self.problems).finish()
     }
 }
 
@@ -319,10 +283,7 @@ impl core::error::Error for ConfigErrors {}
 pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 fn some(text: &str) -> Option<&str> {

@@ -112,11 +112,7 @@ impl ServerSettings {
         match &self.authority {
             Some(authority) => authority.as_str().to_owned(),
             None => {
-                let host = if self.domain.is_local() {
-                    "localhost"
-                } else {
-                    self.domain.as_str()
-                };
+                let host = if self.domain.is_local() { "localhost" } else { self.domain.as_str() };
                 format!("https://{host}{}", port_suffix(port))
             }
         }
@@ -210,13 +206,7 @@ impl Value for AlertCommand {
         let program = reading.within_list(|reading| ExistingFile::read(program, reading));
         let arguments: Vec<Option<Text>> =
             reading.within_list(|reading| arguments.iter().map(|word| Text::read(word, reading)).collect());
-        let arguments = arguments
-            .into_iter()
-            .map(|word| word.map(|word| word.0))
-            .collect::<Option<_>>();
-        Some(Self {
-            program: program?,
-            arguments: arguments?,
-        })
+        let arguments = arguments.into_iter().map(|word| word.map(|word| word.0)).collect::<Option<_>>();
+        Some(Self { program: program?, arguments: arguments? })
     }
 }

@@ -163,13 +163,7 @@ impl ProviderSettings {
     /// The provider's table as `oauth` lays it over a preset, and as the store keeps it.
     pub fn table(&self) -> ProviderTable {
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
-        let Self {
-            answer,
-            lifetime,
-            renewal,
-            documentation,
-            ..
-        } = self;
+        let Self { answer, lifetime, renewal, documentation, .. } = self;
         ProviderTable {
             extends: self.extends.as_ref().map(|name| name.as_str().to_owned()),
             title: text(&self.title),
@@ -193,10 +187,10 @@ impl ProviderSettings {
                 token: answer.token.clone(),
                 refresh_token: answer.refresh_token.clone(),
                 error: answer.error.clone(),
-                success: answer.success.as_ref().map(|rule| SuccessRule {
-                    field: rule.field.clone(),
-                    equals: rule.equals.0.clone(),
-                }),
+                success: answer
+                    .success
+                    .as_ref()
+                    .map(|rule| SuccessRule { field: rule.field.clone(), equals: rule.equals.0.clone() }),
             },
             lifetime: LifetimeTable {
                 field: lifetime.field.clone(),
@@ -246,20 +240,14 @@ impl Value for ProviderName {
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let name: Text = read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
         let own: Vec<String> = reading.names.providers.keys().cloned().collect();
-        let known = || {
-            oauth::preset_names()
-                .map(|name| -> &str { name })
-                .chain(own.iter().map(String::as_str))
-        };
+        let known = || oauth::preset_names().map(|name| -> &str { name }).chain(own.iter().map(String::as_str));
         if known().any(|known| known == name.as_str()) {
             return Some(Self(name.0));
         }
         let message = format!("there is no provider `{}`", name.as_str());
         let problem = Problem::at(ProblemKind::UnknownReference, value.span(), message);
         let problem = match nearest(name.as_str(), known()) {
-            Some(meant) => problem
-                .label(format!("did you mean `{meant}`?"))
-                .help(format!("write \"{meant}\"")),
+            Some(meant) => problem.label(format!("did you mean `{meant}`?")).help(format!("write \"{meant}\"")),
             None => problem.label("neither a preset nor declared").help(format!(
                 "write one of {}, or describe the API:\n    [provider.{}]\n    token_url = \"https://…\"",
                 listed(known()),
@@ -298,9 +286,9 @@ impl Value for ExpectedValue {
         let read = match value.get_ref() {
             DeValue::String(text) => Some(Expected::Text(text.clone().into_owned())),
             DeValue::Boolean(flag) => Some(Expected::Flag(*flag)),
-            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-                .ok()
-                .map(Expected::Number),
+            DeValue::Integer(integer) => {
+                i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(Expected::Number)
+            }
             _ => None,
         };
         if read.is_none() {
@@ -315,11 +303,8 @@ impl Value for ExpectedValue {
 pub struct Documented(DocumentedLifetime);
 
 impl Value for Documented {
-    const SHAPE: Shape = Shape {
-        noun: "a duration, or \"never\"",
-        list: "a list of durations",
-        schema: Schema::Text(""),
-    };
+    const SHAPE: Shape =
+        Shape { noun: "a duration, or \"never\"", list: "a list of durations", schema: Schema::Text("") };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         if value.get_ref().as_str() == Some("never") {
@@ -339,11 +324,7 @@ impl Value for Documented {
 macro_rules! oauth_text {
     ($type:ty: $noun:literal, $pattern:literal) => {
         impl Value for $type {
-            const SHAPE: Shape = Shape {
-                noun: $noun,
-                list: "a list",
-                schema: Schema::Text($pattern),
-            };
+            const SHAPE: Shape = Shape { noun: $noun, list: "a list", schema: Schema::Text($pattern) };
 
             fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
                 let Some(text) = value.get_ref().as_str() else {

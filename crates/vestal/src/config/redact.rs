@@ -101,9 +101,7 @@ impl Redactions {
         while let Some(equals) = text[offset..line_end].find('=').map(|at| offset + at) {
             offset = equals + 1;
             if !["secret", "vault"].contains(&key_before(&text[..equals])) {
-                let end = text[offset..line_end]
-                    .find([',', '}'])
-                    .map_or(line_end, |at| offset + at);
+                let end = text[offset..line_end].find([',', '}']).map_or(line_end, |at| offset + at);
                 self.mask(offset..end);
             }
         }
@@ -144,28 +142,16 @@ mod tests {
 
     #[test]
     fn a_literal_under_a_secret_sounding_key_is_masked() {
-        assert_eq!(
-            shown("client_secret = \"hunter2\" # mine\n"),
-            "client_secret = \"*******\" # mine\n"
-        );
+        assert_eq!(shown("client_secret = \"hunter2\" # mine\n"), "client_secret = \"*******\" # mine\n");
         assert_eq!(shown("client_secret='a' b"), "client_secret='*' b");
-        assert_eq!(
-            shown("Client-Secret = hunter2\nx = 1"),
-            "Client-Secret = *******\nx = 1"
-        );
+        assert_eq!(shown("Client-Secret = hunter2\nx = 1"), "Client-Secret = *******\nx = 1");
         assert_eq!(shown("\"api_key\" = \"é\""), "\"api_key\" = \"**\"");
-        assert_eq!(
-            shown("password = [\"a\", \"b\"]\nx = 1"),
-            "password = **********\nx = 1"
-        );
+        assert_eq!(shown("password = [\"a\", \"b\"]\nx = 1"), "password = **********\nx = 1");
     }
 
     #[test]
     fn strings_over_lines_and_unclosed_strings_are_masked() {
-        assert_eq!(
-            shown("private_key = \"\"\"\nab\ncd\"\"\"\nx = 1"),
-            "private_key = \"\"\"\n**\n**\"\"\"\nx = 1"
-        );
+        assert_eq!(shown("private_key = \"\"\"\nab\ncd\"\"\"\nx = 1"), "private_key = \"\"\"\n**\n**\"\"\"\nx = 1");
         assert_eq!(shown("client_secret = \"ab\nx = 1"), "client_secret = \"**\nx = 1");
         assert_eq!(shown("client_secret = \"a\\\"b\" "), "client_secret = \"****\" ");
     }
@@ -196,9 +182,6 @@ mod tests {
 
     #[test]
     fn other_keys_of_a_reference_are_masked() {
-        assert_eq!(
-            shown("client_secret = { value = \"hunter2\" }"),
-            "client_secret = { value =***********}"
-        );
+        assert_eq!(shown("client_secret = { value = \"hunter2\" }"), "client_secret = { value =***********}");
     }
 }

@@ -40,12 +40,7 @@ pub fn reference_page() -> String {
 
 fn settings(page: &mut String, path: &str, list: &[Setting]) {
     for setting in list {
-        let Setting {
-            key,
-            shape,
-            presence,
-            what,
-        } = setting;
+        let Setting { key, shape, presence, what } = setting;
         let presence = match presence {
             Presence::Required(example) => format!("required, such as `{example}`"),
             Presence::Optional(example) => format!("optional, such as `{example}`"),
@@ -53,24 +48,14 @@ fn settings(page: &mut String, path: &str, list: &[Setting]) {
             Presence::Default(default, example) => format!("default `{default}`, for example `{example}`"),
         };
         let noun = capitalised(shape.noun);
-        let _ = write!(
-            page,
-            "\n### `{path}.{key}`\n\n{noun}; {presence}.\n\n{}\n",
-            paragraph(what)
-        );
+        let _ = write!(page, "\n### `{path}.{key}`\n\n{noun}; {presence}.\n\n{}\n", paragraph(what));
         if let Some(words) = words(&shape.schema) {
             let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
             let _ = write!(page, "\nOne of {}.\n", words.join(", "));
         }
         if let Some(inner) = inner_settings(&shape.schema) {
             let _ = write!(page, "\nIts settings:\n\n");
-            for Setting {
-                key,
-                shape,
-                presence,
-                what,
-            } in inner
-            {
+            for Setting { key, shape, presence, what } in inner {
                 let presence = match presence {
                     Presence::Required(example) => format!("required, such as `{example}`"),
                     Presence::Optional(example) | Presence::Default(_, example) => format!("such as `{example}`"),
@@ -110,18 +95,13 @@ fn paragraph(text: &str) -> String {
 
 fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// The JSON schema of `vestal.toml`, for editors: draft 7, which those of TOML know.
 pub fn json_schema() -> Value {
-    let properties: Map<_, _> = SECTIONS
-        .iter()
-        .map(|section| (section.name.to_owned(), section_schema(section)))
-        .collect();
+    let properties: Map<_, _> =
+        SECTIONS.iter().map(|section| (section.name.to_owned(), section_schema(section))).collect();
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "vestal.toml",
@@ -134,11 +114,7 @@ pub fn json_schema() -> Value {
 fn section_schema(section: &SectionDeclaration) -> Value {
     let mut table = table_schema(section.settings);
     table["description"] = json!(paragraph(section.about));
-    if section.named {
-        json!({ "type": "object", "additionalProperties": table })
-    } else {
-        table
-    }
+    if section.named { json!({ "type": "object", "additionalProperties": table }) } else { table }
 }
 
 fn table_schema(settings: &[Setting]) -> Value {

@@ -183,15 +183,7 @@ impl<'a> Reading<'a> {
     pub(super) fn new(text: &str, base: &'a Path) -> Self {
         let redactions = Redactions::found_in(text);
         let (names, problems, path) = (Names::default(), Vec::new(), String::new());
-        Self {
-            base,
-            names,
-            problems,
-            redactions,
-            setting: None,
-            in_list: false,
-            path,
-        }
+        Self { base, names, problems, redactions, setting: None, in_list: false, path }
     }
 
     /// Notes a problem.
@@ -201,11 +193,7 @@ impl<'a> Reading<'a> {
 
     /// What is being read, for the beginning of a sentence: `` `scope` `` or `` an entry of `scope` ``.
     pub(super) fn subject(&self) -> String {
-        if self.in_list {
-            format!("an entry of `{}`", self.key())
-        } else {
-            format!("`{}`", self.key())
-        }
+        if self.in_list { format!("an entry of `{}`", self.key()) } else { format!("`{}`", self.key()) }
     }
 
     /// Does something with the entries of the setting that is being read.
@@ -232,9 +220,7 @@ impl<'a> Reading<'a> {
         let message = format!("{} is {noun}, not {found}", self.subject());
         let help = format!("write it like this: {}", self.example());
         self.report(
-            Problem::at(ProblemKind::WrongType, value.span(), message)
-                .label(format!("this is {found}"))
-                .help(help),
+            Problem::at(ProblemKind::WrongType, value.span(), message).label(format!("this is {found}")).help(help),
         );
     }
 
@@ -270,12 +256,7 @@ impl<'a> SectionTable<'a> {
         table: &'a DeTable<'a>,
         reading: &mut Reading<'_>,
     ) -> Option<S> {
-        let section = Self {
-            path,
-            header,
-            table,
-            settings: S::SETTINGS,
-        };
+        let section = Self { path, header, table, settings: S::SETTINGS };
         let outer = core::mem::replace(&mut reading.path, section.path.clone());
         let known = section.refuse_unknown_keys(reading);
         // Both at once: what can be read is read even if there was something unknown beside it.
@@ -324,25 +305,17 @@ impl<'a> SectionTable<'a> {
     pub(super) fn missing(&self, setting: &'static Setting, reading: &mut Reading<'_>) {
         let message = format!("`[{}]` has no `{}`", self.path, setting.key);
         let what = setting.what.split_whitespace().collect::<Vec<_>>().join(" ");
-        let first_sentence = what
-            .split_once(". ")
-            .map_or_else(|| what.clone(), |(first, _)| format!("{first}."));
+        let first_sentence = what.split_once(". ").map_or_else(|| what.clone(), |(first, _)| format!("{first}."));
         reading.report(
             Problem::at(ProblemKind::MissingKey, self.header.clone(), message)
                 .label(format!("`{}` is missing here", setting.key))
-                .help(format!(
-                    "add a line such as {}\n{first_sentence}",
-                    example_line(setting)
-                )),
+                .help(format!("add a line such as {}\n{first_sentence}", example_line(setting))),
         );
     }
 
     /// The declaration of a setting.
     pub(super) fn setting(&self, key: &'static str) -> &'static Setting {
-        self.settings
-            .iter()
-            .find(|setting| setting.key == key)
-            .expect("a section reads its own settings")
+        self.settings.iter().find(|setting| setting.key == key).expect("a section reads its own settings")
     }
 
     fn read_value<V: Value>(
@@ -351,10 +324,7 @@ impl<'a> SectionTable<'a> {
         value: &Spanned<DeValue<'_>>,
         reading: &mut Reading<'_>,
     ) -> Option<V> {
-        let outer = (
-            reading.setting.replace(self.setting(key)),
-            core::mem::take(&mut reading.in_list),
-        );
+        let outer = (reading.setting.replace(self.setting(key)), core::mem::take(&mut reading.in_list));
         let read = V::read(value, reading);
         (reading.setting, reading.in_list) = outer;
         read
@@ -372,18 +342,14 @@ impl<'a> SectionTable<'a> {
             let message = format!("`[{}]` has no setting `{name}`", self.path);
             let problem = Problem::at(ProblemKind::UnknownKey, key.span(), message);
             reading.report(match (nearest(name, keys()), elsewhere(name)) {
-                (Some(meant), _) => problem
-                    .label(format!("did you mean `{meant}`?"))
-                    .help(format!("write `{meant}`")),
-                (None, Some(section)) => problem.label(format!("this belongs to `{section}`")).help(format!(
-                    "move the line below the line `{section}`: a key belongs to the header above it"
-                )),
-                (None, None) if self.settings.is_empty() => problem
-                    .label("unknown")
-                    .help("this table has no settings: take the line out"),
-                (None, None) => problem
-                    .label("unknown")
-                    .help(format!("the settings are {}", listed(keys()))),
+                (Some(meant), _) => problem.label(format!("did you mean `{meant}`?")).help(format!("write `{meant}`")),
+                (None, Some(section)) => problem
+                    .label(format!("this belongs to `{section}`"))
+                    .help(format!("move the line below the line `{section}`: a key belongs to the header above it")),
+                (None, None) if self.settings.is_empty() => {
+                    problem.label("unknown").help("this table has no settings: take the line out")
+                }
+                (None, None) => problem.label("unknown").help(format!("the settings are {}", listed(keys()))),
             });
         }
         known

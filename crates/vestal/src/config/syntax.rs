@@ -43,9 +43,7 @@ pub(super) fn refuse_unknown_tables(root: &DeTable<'_>, reading: &mut Reading<'_
             reading.report(
                 Problem::at(ProblemKind::WrongType, key.span(), message)
                     .label(format!("write `{header}`"))
-                    .help(format!(
-                        "begin the table with a line `{header}`, its settings on the lines below"
-                    )),
+                    .help(format!("begin the table with a line `{header}`, its settings on the lines below")),
             );
             continue;
         };
@@ -58,35 +56,19 @@ pub(super) fn refuse_unknown_tables(root: &DeTable<'_>, reading: &mut Reading<'_
 }
 
 fn unknown_table(name: &str, span: Range<usize>) -> Problem {
-    let problem = Problem::at(
-        ProblemKind::UnknownKey,
-        span,
-        format!("there is no `[{name}]` in a configuration"),
-    );
-    let owner = SECTIONS
-        .iter()
-        .find(|section| section.settings.iter().any(|setting| setting.key == name));
+    let problem = Problem::at(ProblemKind::UnknownKey, span, format!("there is no `[{name}]` in a configuration"));
+    let owner = SECTIONS.iter().find(|section| section.settings.iter().any(|setting| setting.key == name));
     match (nearest(name, SECTIONS.iter().map(|section| section.name)), owner) {
         (Some(meant), _) => {
-            let header = SECTIONS
-                .iter()
-                .find(|section| section.name == meant)
-                .map(SectionDeclaration::header);
-            problem
-                .label(format!("did you mean `{meant}`?"))
-                .help(format!("write `{}`", header.unwrap_or_default()))
+            let header = SECTIONS.iter().find(|section| section.name == meant).map(SectionDeclaration::header);
+            problem.label(format!("did you mean `{meant}`?")).help(format!("write `{}`", header.unwrap_or_default()))
         }
         (None, Some(owner)) => problem
             .label(format!("this belongs to `{}`", owner.header()))
-            .help(format!(
-                "move the line below the line `{}`: a key belongs to the header above it",
-                owner.header()
-            )),
+            .help(format!("move the line below the line `{}`: a key belongs to the header above it", owner.header())),
         (None, None) => {
             let known: Vec<_> = SECTIONS.iter().map(SectionDeclaration::header).collect();
-            problem
-                .label("unknown")
-                .help(format!("the tables are {}", listed(known.iter().map(String::as_str))))
+            problem.label("unknown").help(format!("the tables are {}", listed(known.iter().map(String::as_str))))
         }
     }
 }
@@ -100,16 +82,12 @@ fn unnamed(section: &SectionDeclaration, key: &Spanned<DeString<'_>>) -> Problem
             .label(format!("a setting of which {name}?"))
             .help(format!("write the name in the header above: {}", section.header()));
     }
-    Problem::at(
-        ProblemKind::WrongType,
-        key.span(),
-        format!("`{setting}` in `[{name}]` is not a table"),
-    )
-    .label("this should be a table")
-    .help(format!(
-        "declare {} with a line `[{name}.{setting}]`, its settings on the lines below",
-        with_article(name)
-    ))
+    Problem::at(ProblemKind::WrongType, key.span(), format!("`{setting}` in `[{name}]` is not a table"))
+        .label("this should be a table")
+        .help(format!(
+            "declare {} with a line `[{name}.{setting}]`, its settings on the lines below",
+            with_article(name)
+        ))
 }
 
 const TABLE_TWICE: &str = "this table has begun before";
@@ -124,16 +102,12 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
             true => ("table", "put all of its settings below one header"),
             false => ("setting", "keep one of them"),
         };
-        let problem = Problem::at(
-            ProblemKind::DuplicateKey,
-            span.clone(),
-            format!("the {what} `{key}` stands twice"),
-        )
-        .help(help);
+        let problem =
+            Problem::at(ProblemKind::DuplicateKey, span.clone(), format!("the {what} `{key}` stands twice")).help(help);
         return match first_of(text, &span) {
-            Some(first) => problem
-                .label(if is_header { TABLE_TWICE } else { "the second time" })
-                .related(first, "the first time"),
+            Some(first) => {
+                problem.label(if is_header { TABLE_TWICE } else { "the second time" }).related(first, "the first time")
+            }
             None => problem.label("it has been given before"),
         };
     }

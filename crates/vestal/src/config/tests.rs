@@ -8,10 +8,7 @@ use super::*;
 
 /// `tests/config` of this crate, and the repository's root.
 fn directory(below_root: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("crates/vestal is two below the root");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/vestal is two below the root");
     root.join(below_root)
 }
 
@@ -28,15 +25,8 @@ fn hold(file: &Path, actual: &str, update: &str) -> Result<(), String> {
     if expected == actual {
         return Ok(());
     }
-    let line = expected
-        .lines()
-        .zip(actual.lines())
-        .position(|(one, other)| one != other)
-        .map_or(0, |at| at + 1);
-    Err(format!(
-        "{}, line {line} ({update}=1 writes it again); it should be\n{actual}",
-        file.display()
-    ))
+    let line = expected.lines().zip(actual.lines()).position(|(one, other)| one != other).map_or(0, |at| at + 1);
+    Err(format!("{}, line {line} ({update}=1 writes it again); it should be\n{actual}", file.display()))
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -87,12 +77,7 @@ fn every_problem_says_what_to_do_and_where() {
             assert!(problem.help.is_some(), "{place}");
             assert_eq!(record.kind, problem.kind.word());
             // What the picture says and what `--json` says are the same place.
-            let at = format!(
-                "{}:{}:{}",
-                record.file,
-                record.line.expect(&place),
-                record.column.expect(&place)
-            );
+            let at = format!("{}:{}:{}", record.file, record.line.expect(&place), record.column.expect(&place));
             assert!(errors.to_string().contains(&at), "{at}\n{errors}");
         }
     }
@@ -134,17 +119,11 @@ fn a_file_that_is_not_there_or_not_text_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let refused = |path: &Path| load(path).expect_err("refused").records().remove(0);
     let record = refused(&folder.path().join("vestal.toml"));
-    assert_eq!(
-        (record.kind, record.message.as_str()),
-        ("unreadable-file", "there is no such configuration file")
-    );
+    assert_eq!((record.kind, record.message.as_str()), ("unreadable-file", "there is no such configuration file"));
     assert_eq!(refused(folder.path()).kind, "unreadable-file");
     let binary = folder.path().join("binary.toml");
     std::fs::write(&binary, b"a = 1\n\xff").expect("a writable folder");
-    assert_eq!(
-        refused(&binary).message,
-        "the configuration file is not UTF-8 text, at line 2"
-    );
+    assert_eq!(refused(&binary).message, "the configuration file is not UTF-8 text, at line 2");
 }
 
 #[test]
@@ -152,11 +131,7 @@ fn relative_paths_begin_at_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("vestal.toml");
     std::fs::write(folder.path().join("ca.pem"), "x").expect("a writable folder");
-    std::fs::write(
-        &file,
-        "[outbound]\nca = [\"ca.pem\"]\n[store]\nkey_file = \"/elsewhere/key\"",
-    )
-    .expect("writable");
+    std::fs::write(&file, "[outbound]\nca = [\"ca.pem\"]\n[store]\nkey_file = \"/elsewhere/key\"").expect("writable");
     let process = load(&file).expect("a good file").process;
     assert_eq!(process.outbound.ca[0].path(), folder.path().join("ca.pem"));
     assert_eq!(process.store.data, folder.path().join("vestal-data"));
@@ -169,16 +144,8 @@ fn the_example_is_the_tutorial_with_discord() {
     let token = &config.definitions.tokens[0];
     assert_eq!(token.row_name(), "contoso/discord-api-oauth-token");
     let provider = &config.providers["discord"];
-    assert_eq!(
-        provider.token_url.url().as_str(),
-        "https://discord.com/api/oauth2/token"
-    );
-    let credentials: Vec<_> = token
-        .body
-        .credentials()
-        .iter()
-        .map(|(_, _, name)| name.to_string())
-        .collect();
+    assert_eq!(provider.token_url.url().as_str(), "https://discord.com/api/oauth2/token");
+    let credentials: Vec<_> = token.body.credentials().iter().map(|(_, _, name)| name.to_string()).collect();
     assert_eq!(credentials, ["client-id", "client-credentials"]);
     let reader = &config.definitions.policies[0].body;
     assert!(reader.names[0].matches(&token.secret()));
@@ -189,23 +156,15 @@ fn the_example_is_the_tutorial_with_discord() {
 fn credentials_that_are_not_there_are_shown_in_their_lines() {
     let config = load(&directory("examples/discord.toml")).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(config.missing_secrets(|_, _| true).is_none());
-    let missing = config
-        .missing_secrets(|_, name| name.as_written() == "client-id")
-        .expect("one is missing");
+    let missing = config.missing_secrets(|_, name| name.as_written() == "client-id").expect("one is missing");
     assert_eq!(missing.count(), 1);
     let shown = missing.render_warnings(false);
     assert!(
         shown.starts_with("warning: there is no secret `client-credentials` in the vault `contoso` yet"),
         "{shown}"
     );
-    assert!(
-        shown.contains("client_secret = { secret = \"client-credentials\" }"),
-        "{shown}"
-    );
-    assert!(
-        shown.contains("vestal secret set contoso/client-credentials"),
-        "{shown}"
-    );
+    assert!(shown.contains("client_secret = { secret = \"client-credentials\" }"), "{shown}");
+    assert!(shown.contains("vestal secret set contoso/client-credentials"), "{shown}");
 }
 
 #[test]
@@ -219,14 +178,7 @@ fn definitions_know_their_lines_and_become_rows() {
         .definitions
         .views()
         .into_iter()
-        .map(|view| {
-            (
-                view.kind,
-                view.name,
-                view.source.expect("it stands in a file").line,
-                view.body.to_string(),
-            )
-        })
+        .map(|view| (view.kind, view.name, view.source.expect("it stands in a file").line, view.body.to_string()))
         .collect();
     let row = |kind: &str, name: &str, line, body: &str| (kind.to_owned(), name.to_owned(), line, body.to_owned());
     let token = concat!(
@@ -240,12 +192,7 @@ fn definitions_know_their_lines_and_become_rows() {
             row("provider", "mine", 4, r#"{"token_url":"https://a.example/t"}"#),
             row("token", "contoso/my-token", 6, token),
             row("app", "reader", 3, "{}"),
-            row(
-                "policy",
-                "p",
-                13,
-                r#"{"app":"reader","names":[],"permissions":["get","list"],"vault":"contoso"}"#
-            ),
+            row("policy", "p", 13, r#"{"app":"reader","names":[],"permissions":["get","list"],"vault":"contoso"}"#),
         ]
     );
 }
@@ -279,14 +226,9 @@ proptest::proptest! {
 
 #[test]
 fn more_problems_than_anybody_reads_are_counted() {
-    let text: String = (0..MAX_PROBLEMS + 7)
-        .map(|number| format!("[nonsense-{number}]\n"))
-        .collect();
+    let text: String = (0..MAX_PROBLEMS + 7).map(|number| format!("[nonsense-{number}]\n")).collect();
     let errors = parse(&text, "vestal.toml", Path::new(".")).expect_err("nonsense");
-    assert_eq!(
-        (errors.problems().len(), errors.count()),
-        (MAX_PROBLEMS, MAX_PROBLEMS + 7)
-    );
+    assert_eq!((errors.problems().len(), errors.count()), (MAX_PROBLEMS, MAX_PROBLEMS + 7));
     assert!(errors.to_string().ends_with("… and 7 more"));
 }
 
@@ -294,28 +236,17 @@ fn more_problems_than_anybody_reads_are_counted() {
 fn an_empty_file_is_a_configuration() {
     let config = parse("", "vestal.toml", Path::new("/etc/vestal")).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.process.server.authority_for(8443), "https://localhost:8443");
-    assert_eq!(
-        config.process.store.key_path(),
-        Path::new("/etc/vestal/vestal-data/key")
-    );
+    assert_eq!(config.process.store.key_path(), Path::new("/etc/vestal/vestal-data/key"));
 }
 
 #[test]
 fn the_authority_is_the_domain_unless_another_is_named() {
-    let server = |text: &str| {
-        parse(text, "vestal.toml", Path::new("."))
-            .expect("a good file")
-            .process
-            .server
-    };
+    let server = |text: &str| parse(text, "vestal.toml", Path::new(".")).expect("a good file").process.server;
     let vault = VaultName::parse("contoso").expect("a name");
     let own = server("[server]\ndomain = \"vault.example.com\"");
     assert_eq!(own.authority_for(443), "https://vault.example.com");
     assert_eq!(own.vault_url_for(&vault, 443), "https://contoso.vault.example.com");
-    assert_eq!(
-        own.vault_url_for(&vault, 8443),
-        "https://contoso.vault.example.com:8443"
-    );
+    assert_eq!(own.vault_url_for(&vault, 8443), "https://contoso.vault.example.com:8443");
     let named = server("[server]\ndomain = \"vault.example.com\"\nauthority = \"https://login.example.com\"");
     assert_eq!(named.authority_for(8443), "https://login.example.com");
 }
@@ -330,19 +261,14 @@ fn every_example_is_a_value_of_its_setting() {
             matches!(setting.presence, Presence::Required(_)) || ["token_url", "scope"].contains(&setting.key)
         };
         for setting in section.settings {
-            let around = section
-                .settings
-                .iter()
-                .filter(|other| must_be_there(other) && other.key != setting.key);
+            let around = section.settings.iter().filter(|other| must_be_there(other) && other.key != setting.key);
             let lines: String = around
                 .chain([setting])
                 .map(|setting| format!("{} = {}\n", setting.key, setting.presence.example()))
                 .collect();
             let header = section.header().replace("NAME", "example");
             let text = format!("[vault.contoso]\n[app.reader]\n{header}\n{lines}");
-            let problems = parse(&text, "vestal.toml", Path::new("."))
-                .err()
-                .map(|errors| errors.problems);
+            let problems = parse(&text, "vestal.toml", Path::new(".")).err().map(|errors| errors.problems);
             let unforeseen = problems.into_iter().flatten().find(|problem| {
                 // Example files are not there, and Discord documents a lifetime.
                 problem.kind != ProblemKind::MissingFile && setting.key != "lifetime"
@@ -355,11 +281,7 @@ fn every_example_is_a_value_of_its_setting() {
 #[test]
 fn the_reference_page_and_the_schema_are_up_to_date() {
     let schema = serde_json::to_string_pretty(&json_schema()).expect("a schema is JSON") + "\n";
-    let page = hold(
-        &directory("docs/configuration.md"),
-        &reference_page(),
-        "VESTAL_WRITE_DOCS",
-    );
+    let page = hold(&directory("docs/configuration.md"), &reference_page(), "VESTAL_WRITE_DOCS");
     let schema = hold(&directory("docs/vestal.schema.json"), &schema, "VESTAL_WRITE_DOCS");
     for held in [page, schema] {
         if let Err(why) = held {

@@ -77,11 +77,8 @@ word_value!(Permission: "a permission", "a list of permissions", [
 ]);
 
 impl Value for SocketAddr {
-    const SHAPE: Shape = Shape {
-        noun: "an address with a port",
-        list: "a list of addresses",
-        schema: Schema::Text(""),
-    };
+    const SHAPE: Shape =
+        Shape { noun: "an address with a port", list: "a list of addresses", schema: Schema::Text("") };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let Some(text) = value.get_ref().as_str() else {
@@ -137,11 +134,7 @@ impl ExistingFile {
 }
 
 impl Value for ExistingFile {
-    const SHAPE: Shape = Shape {
-        noun: "a file",
-        list: "a list of files",
-        schema: Schema::Text(""),
-    };
+    const SHAPE: Shape = Shape { noun: "a file", list: "a list of files", schema: Schema::Text("") };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let path = PathBuf::read(value, reading)?;
@@ -161,22 +154,14 @@ impl Value for ExistingFile {
         } else {
             "correct the path, or put the file there".to_owned()
         };
-        reading.report(
-            Problem::at(ProblemKind::MissingFile, value.span(), message)
-                .label(why)
-                .help(looked),
-        );
+        reading.report(Problem::at(ProblemKind::MissingFile, value.span(), message).label(why).help(looked));
         None
     }
 }
 
 /// A path, relative ones resolved against the configuration's directory. It need not be there yet.
 impl Value for PathBuf {
-    const SHAPE: Shape = Shape {
-        noun: "a path",
-        list: "a list of paths",
-        schema: Schema::Text(""),
-    };
+    const SHAPE: Shape = Shape { noun: "a path", list: "a list of paths", schema: Schema::Text("") };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let text: Text = read_text(value, reading, ProblemKind::BadValue, Self::SHAPE.noun)?;
@@ -190,11 +175,7 @@ impl Value for PathBuf {
 }
 
 impl Value for bool {
-    const SHAPE: Shape = Shape {
-        noun: "`true` or `false`",
-        list: "a list of these",
-        schema: Schema::Boolean,
-    };
+    const SHAPE: Shape = Shape { noun: "`true` or `false`", list: "a list of these", schema: Schema::Boolean };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let read = value.get_ref().as_bool();
@@ -217,11 +198,8 @@ impl<const LEAST: u32, const MOST: u32> Count<LEAST, MOST> {
 }
 
 impl<const LEAST: u32, const MOST: u32> Value for Count<LEAST, MOST> {
-    const SHAPE: Shape = Shape {
-        noun: "a whole number",
-        list: "a list of numbers",
-        schema: Schema::Integer(LEAST as i64, MOST as i64),
-    };
+    const SHAPE: Shape =
+        Shape { noun: "a whole number", list: "a list of numbers", schema: Schema::Integer(LEAST as i64, MOST as i64) };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let Some(integer) = value.get_ref().as_integer() else {
@@ -239,11 +217,7 @@ impl<const LEAST: u32, const MOST: u32> Value for Count<LEAST, MOST> {
 }
 
 impl<V: Value> Value for Vec<V> {
-    const SHAPE: Shape = Shape {
-        noun: V::SHAPE.list,
-        list: "a list of lists",
-        schema: Schema::List(&V::SHAPE.schema),
-    };
+    const SHAPE: Shape = Shape { noun: V::SHAPE.list, list: "a list of lists", schema: Schema::List(&V::SHAPE.schema) };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let Some(entries) = value.get_ref().as_array() else {
@@ -263,12 +237,7 @@ impl Value for Permissions {
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let permissions = Vec::<Permission>::read(value, reading)?;
         if permissions.is_empty() {
-            reading.bad_value(
-                ProblemKind::BadValue,
-                value.span(),
-                Self::SHAPE.noun,
-                "an empty list permits nothing",
-            );
+            reading.bad_value(ProblemKind::BadValue, value.span(), Self::SHAPE.noun, "an empty list permits nothing");
             return None;
         }
         Some(permissions.into_iter().fold(Self::NONE, Self::with))
@@ -287,11 +256,8 @@ impl Parameters {
 }
 
 impl Value for Parameters {
-    const SHAPE: Shape = Shape {
-        noun: "a table of texts",
-        list: "a list of tables",
-        schema: Schema::Map(&Schema::Text("")),
-    };
+    const SHAPE: Shape =
+        Shape { noun: "a table of texts", list: "a list of tables", schema: Schema::Map(&Schema::Text("")) };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let Some(table) = value.get_ref().as_table() else {
@@ -362,12 +328,8 @@ pub(super) fn read_word<T: Clone>(
         let message = format!("{} is not {noun}", reading.subject());
         let problem = Problem::at(ProblemKind::BadValue, value.span(), message);
         reading.report(match nearest(text, known()) {
-            Some(meant) => problem
-                .label(format!("did you mean `{meant}`?"))
-                .help(format!("write \"{meant}\"")),
-            None => problem
-                .label("unknown")
-                .help(format!("write one of {}", listed(known()))),
+            Some(meant) => problem.label(format!("did you mean `{meant}`?")).help(format!("write \"{meant}\"")),
+            None => problem.label("unknown").help(format!("write one of {}", listed(known()))),
         });
     }
     found.map(|(_, value)| value.clone())

@@ -34,10 +34,7 @@ impl Callee {
             return Err(NotSent::UrlHasCredentials);
         }
         let host = url.host().ok_or(NotSent::NotHttps)?.to_owned();
-        Ok(Self {
-            host,
-            port: url.port().unwrap_or(443),
-        })
+        Ok(Self { host, port: url.port().unwrap_or(443) })
     }
 
     /// The name or address, without brackets.
@@ -51,11 +48,7 @@ impl Callee {
 
     /// The value of the `Host` header.
     pub(super) fn authority(&self) -> String {
-        if self.port == 443 {
-            self.host.to_string()
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        if self.port == 443 { self.host.to_string() } else { format!("{}:{}", self.host, self.port) }
     }
 
     /// For whom the certificate must be.
@@ -103,18 +96,14 @@ pub(super) async fn permitted_addresses(
     resolver: &Resolver,
 ) -> Result<Vec<(SocketAddr, Permit)>, NotSent> {
     let name = callee.name();
-    let own = rules
-        .own_provider
-        .as_ref()
-        .filter(|own| own.host == name && own.address.port() == callee.port);
+    let own = rules.own_provider.as_ref().filter(|own| own.host == name && own.address.port() == callee.port);
     let addresses = match (callee.literal(), own) {
         (Some(literal), _) => vec![SocketAddr::new(literal, callee.port)],
         // We know where our own provider listens: no resolver can lead us elsewhere.
         (None, Some(own)) => vec![own.address],
-        (None, None) => resolver
-            .addresses(&name, callee.port)
-            .await
-            .map_err(|error| NotSent::NameNotResolved(in_words(&error)))?,
+        (None, None) => {
+            resolver.addresses(&name, callee.port).await.map_err(|error| NotSent::NameNotResolved(in_words(&error)))?
+        }
     };
     let mut permitted = Vec::new();
     let mut first_denial = None;
@@ -169,9 +158,7 @@ async fn connect(address: SocketAddr, permit: Permit, rules: &OutboundRules) -> 
 /// A system error without its number.
 pub(super) fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
-    let text = text
-        .strip_prefix("failed to lookup address information: ")
-        .unwrap_or(&text);
+    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
     text.split(" (os error").next().unwrap_or(text).to_lowercase()
 }
 

@@ -95,10 +95,7 @@ impl fmt::Display for SendError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // A denial names host, address and the line to add by itself.
-            Self::NotSent {
-                why: NotSent::Denied(denial),
-                ..
-            } => denial.fmt(out),
+            Self::NotSent { why: NotSent::Denied(denial), .. } => denial.fmt(out),
             Self::NotSent { host, why } => write!(out, "{host} was not asked: {why}"),
             Self::Unknown { host, why } => write!(out, "{host} was asked, and no answer was received: {why}"),
         }
@@ -162,10 +159,7 @@ impl fmt::Display for Unknown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeadlinePassed(deadline) => {
-                write!(
-                    out,
-                    "none began within {deadline:?}; see whether the provider reports an outage"
-                )
+                write!(out, "none began within {deadline:?}; see whether the provider reports an outage")
             }
             Self::Closed => {
                 out.write_str("the connection was closed first; see whether the provider reports an outage")

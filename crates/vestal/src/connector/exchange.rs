@@ -58,15 +58,9 @@ pub(super) fn wire_form(request: HttpRequest, authority: &str) -> Result<http::R
     *wire.uri_mut() = http::Uri::try_from(target).map_err(|_| unsendable("(path)"))?;
     let headers = wire.headers_mut();
     headers.insert(http::header::HOST, authority.parse().map_err(|_| unsendable("host"))?);
-    headers.insert(
-        http::header::USER_AGENT,
-        http::HeaderValue::from_static(super::USER_AGENT),
-    );
+    headers.insert(http::header::USER_AGENT, http::HeaderValue::from_static(super::USER_AGENT));
     // An encoded body would have to be decoded, and a small one can decode to a huge one.
-    headers.insert(
-        http::header::ACCEPT_ENCODING,
-        http::HeaderValue::from_static("identity"),
-    );
+    headers.insert(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
     headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     for (name, value) in request.headers {
         let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable(&name))?;
@@ -95,14 +89,8 @@ pub(super) async fn exchange(
     end: Instant,
     deadline: Duration,
 ) -> Result<HttpAnswer, SendError> {
-    let not_sent = |why| SendError::NotSent {
-        host: host.to_owned(),
-        why,
-    };
-    let unknown = |why| SendError::Unknown {
-        host: host.to_owned(),
-        why,
-    };
+    let not_sent = |why| SendError::NotSent { host: host.to_owned(), why };
+    let unknown = |why| SendError::Unknown { host: host.to_owned(), why };
 
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_LIMIT)
@@ -121,23 +109,14 @@ pub(super) async fn exchange(
             // The library hands the request back only where it never began to write it.
             let never_written = error.take_message().is_some();
             let error = error.into_error();
-            return Err(if never_written {
-                not_sent(NotSent::ClosedEarly)
-            } else {
-                unknown(what_happened(&error))
-            });
+            return Err(if never_written { not_sent(NotSent::ClosedEarly) } else { unknown(what_happened(&error)) });
         }
         Err(_) => return Err(unknown(Unknown::DeadlinePassed(deadline))),
     };
     let status = answer.status().as_u16();
     let headers = headers_that_matter(answer.headers());
     let (body, truncated) = read_body(answer.into_body(), end).await;
-    Ok(HttpAnswer {
-        status,
-        headers,
-        body,
-        truncated,
-    })
+    Ok(HttpAnswer { status, headers, body, truncated })
 }
 
 /// Reads the body up to the limit. From here on there is an answer, and it is handed on whatever happens: a body that

@@ -86,12 +86,7 @@ impl Connector {
             Some(own) => Some(own_tls(&own.authority)?),
             None => None,
         };
-        Ok(Self {
-            rules,
-            public,
-            own,
-            resolver: Resolver::System,
-        })
+        Ok(Self { rules, public, own, resolver: Resolver::System })
     }
 
     /// Sends the request and reads the answer, all within `deadline` (at most [`LONGEST_DEADLINE`]).
@@ -106,10 +101,7 @@ impl Connector {
         let deadline = deadline.min(LONGEST_DEADLINE);
         let end = Instant::now() + deadline;
         let host = host_and_port(&request.url);
-        let not_sent = |why| SendError::NotSent {
-            host: host.clone(),
-            why,
-        };
+        let not_sent = |why| SendError::NotSent { host: host.clone(), why };
 
         let callee = Callee::of(&request.url).map_err(not_sent)?;
         let wire = exchange::wire_form(request, &callee.authority()).map_err(not_sent)?;
@@ -129,9 +121,8 @@ impl Connector {
         let addresses = timeout_at(end, dial::permitted_addresses(callee, &self.rules, &self.resolver))
             .await
             .map_err(late(Stage::Resolving))??;
-        let (stream, permit) = timeout_at(end, dial::connect_to_one(&addresses, &self.rules))
-            .await
-            .map_err(late(Stage::Connecting))??;
+        let (stream, permit) =
+            timeout_at(end, dial::connect_to_one(&addresses, &self.rules)).await.map_err(late(Stage::Connecting))??;
         let tls = match (permit, &self.own, &self.public) {
             (Permit::OwnProvider, Some(own), _) => own,
             (_, _, Ok(public)) => public,

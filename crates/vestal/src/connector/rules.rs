@@ -85,10 +85,7 @@ impl fmt::Display for AllowedSyntaxError {
             Self::Port => "the port is no number from 1 to 65535",
             Self::Host => "what stands before the port is no host name",
         };
-        write!(
-            out,
-            "{why}; write a network (\"10.1.0.0/16\"), or a host and port (\"sso.corp.example:443\")"
-        )
+        write!(out, "{why}; write a network (\"10.1.0.0/16\"), or a host and port (\"sso.corp.example:443\")")
     }
 }
 
@@ -141,12 +138,7 @@ impl Denial {
 
 impl fmt::Display for Denial {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            port,
-            address,
-            because,
-        } = self;
+        let Self { host, port, address, because } = self;
         if literal(host).is_some() {
             write!(out, "{host}:{port} was not called: the address is ")?;
         } else {
@@ -156,11 +148,7 @@ impl fmt::Display for Denial {
             DeniedBecause::Class(class) => class.fmt(out)?,
             DeniedBecause::OwnListener => out.write_str("where Vestal itself listens")?,
         }
-        write!(
-            out,
-            ". If that is meant, add it to vestal.toml: [outbound] allow = [\"{}\"]",
-            self.entry_to_add()
-        )
+        write!(out, ". If that is meant, add it to vestal.toml: [outbound] allow = [\"{}\"]", self.entry_to_add())
     }
 }
 
@@ -168,23 +156,12 @@ impl OutboundRules {
     /// Whether `address`, to which `host` (a name, or the address itself) resolved, may be called.
     pub(crate) fn permit(&self, host: &str, address: SocketAddr) -> Result<Permit, Denial> {
         let (ip, port) = (unmapped(address.ip()), address.port());
-        let denied = |because| {
-            Err(Denial {
-                host: host.to_owned(),
-                port,
-                address: ip,
-                because,
-            })
-        };
+        let denied = |because| Err(Denial { host: host.to_owned(), port, address: ip, because });
         if self.own_provider.as_ref().is_some_and(|own| own.is(host, ip, port)) {
             return Ok(Permit::OwnProvider);
         }
         if self.is_own_listener(ip, port) {
-            return if self.lists_socket(ip, port) {
-                Ok(Permit::Public)
-            } else {
-                denied(DeniedBecause::OwnListener)
-            };
+            return if self.lists_socket(ip, port) { Ok(Permit::Public) } else { denied(DeniedBecause::OwnListener) };
         }
         match classify(ip) {
             AddressClass::Public => Ok(Permit::Public),
@@ -196,11 +173,7 @@ impl OutboundRules {
                 let inner_denied = translated_inner(ip)
                     .map(IpAddr::V4)
                     .is_some_and(|inner| classify(inner) != AddressClass::Public && !self.lists_network(inner));
-                if inner_denied {
-                    denied(DeniedBecause::Class(class))
-                } else {
-                    Ok(Permit::Public)
-                }
+                if inner_denied { denied(DeniedBecause::Class(class)) } else { Ok(Permit::Public) }
             }
             class => denied(DeniedBecause::Class(class)),
         }
@@ -211,10 +184,7 @@ impl OutboundRules {
     pub(crate) fn reached_ourselves(&self, local: SocketAddr, remote: SocketAddr) -> bool {
         let (ip, port) = (unmapped(remote.ip()), remote.port());
         unmapped(local.ip()) == ip
-            && self
-                .own_listeners
-                .iter()
-                .any(|own| own.port() == port && own.ip().is_unspecified())
+            && self.own_listeners.iter().any(|own| own.port() == port && own.ip().is_unspecified())
             && !self.lists_socket(ip, port)
     }
 
@@ -255,24 +225,15 @@ impl OwnProvider {
 
 impl Allowed {
     fn one(address: IpAddr) -> Self {
-        Self::Network {
-            address,
-            prefix: if address.is_ipv4() { 32 } else { 128 },
-        }
+        Self::Network { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
     }
 
     fn covers(&self, ip: IpAddr) -> bool {
         match self {
-            Self::Network {
-                address: IpAddr::V4(network),
-                prefix,
-            } => {
+            Self::Network { address: IpAddr::V4(network), prefix } => {
                 matches!(ip, IpAddr::V4(ip) if same_prefix(ip.to_bits().into(), network.to_bits().into(), 32 - prefix))
             }
-            Self::Network {
-                address: IpAddr::V6(network),
-                prefix,
-            } => {
+            Self::Network { address: IpAddr::V6(network), prefix } => {
                 matches!(ip, IpAddr::V6(ip) if same_prefix(ip.to_bits(), network.to_bits(), 128 - prefix))
             }
             Self::Host { .. } => false,
@@ -306,29 +267,14 @@ impl FromStr for Allowed {
             return network(address, prefix.parse().map_err(|_| AllowedSyntaxError::Prefix)?);
         }
         if let Ok(socket) = entry.parse::<SocketAddr>() {
-            let port = Some(socket.port())
-                .filter(|port| *port != 0)
-                .ok_or(AllowedSyntaxError::Port)?;
-            return Ok(Self::Host {
-                host: unmapped(socket.ip()).to_string(),
-                port,
-            });
+            let port = Some(socket.port()).filter(|port| *port != 0).ok_or(AllowedSyntaxError::Port)?;
+            return Ok(Self::Host { host: unmapped(socket.ip()).to_string(), port });
         }
         let (host, port) = entry.rsplit_once(':').ok_or(AllowedSyntaxError::NoPort)?;
-        let port = port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or(AllowedSyntaxError::Port)?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or(AllowedSyntaxError::Port)?;
         match url::Host::parse(host) {
-            Ok(url::Host::Domain(name)) => Ok(Self::Host {
-                host: name.trim_end_matches('.').to_owned(),
-                port,
-            }),
-            Ok(url::Host::Ipv4(address)) => Ok(Self::Host {
-                host: address.to_string(),
-                port,
-            }),
+            Ok(url::Host::Domain(name)) => Ok(Self::Host { host: name.trim_end_matches('.').to_owned(), port }),
+            Ok(url::Host::Ipv4(address)) => Ok(Self::Host { host: address.to_string(), port }),
             _ => Err(AllowedSyntaxError::Host),
         }
     }
@@ -347,19 +293,13 @@ fn network(address: IpAddr, prefix: u8) -> Result<Allowed, AllowedSyntaxError> {
     if start == address {
         Ok(Allowed::Network { address, prefix })
     } else {
-        Err(AllowedSyntaxError::BitsAfterPrefix(
-            Allowed::Network { address: start, prefix }.to_string(),
-        ))
+        Err(AllowedSyntaxError::BitsAfterPrefix(Allowed::Network { address: start, prefix }.to_string()))
     }
 }
 
 /// The address that a host is, where it is one and no name. Brackets of IPv6 are taken off.
 fn literal(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse()
-        .ok()
-        .map(unmapped)
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok().map(unmapped)
 }
 
 /// Whether two addresses are the same but for their last `free` bits.
@@ -435,11 +375,7 @@ mod tests {
     #[test]
     fn our_own_listeners_are_refused_even_inside_an_allowed_network() {
         assert!(!permitted(&["127.0.0.0/8"], "localhost", "127.0.0.1:8443"));
-        assert!(!permitted(
-            &["127.0.0.0/8", "localhost:8443"],
-            "localhost",
-            "127.0.0.1:8443"
-        ));
+        assert!(!permitted(&["127.0.0.0/8", "localhost:8443"], "localhost", "127.0.0.1:8443"));
         assert!(!permitted(&["127.0.0.0/8"], "localhost", "127.0.0.9:9464"));
         assert!(permitted(&["127.0.0.0/8"], "localhost", "127.0.0.1:8444"));
         assert!(permitted(&["127.0.0.1:8443"], "localhost", "127.0.0.1:8443"));
@@ -477,12 +413,7 @@ mod tests {
             let address = address.parse().unwrap();
             let denial = rules(&[]).permit(host, address).expect_err(host);
             assert_eq!(denial.entry_to_add(), entry);
-            assert!(
-                denial
-                    .to_string()
-                    .ends_with(&format!("[outbound] allow = [\"{entry}\"]")),
-                "{denial}"
-            );
+            assert!(denial.to_string().ends_with(&format!("[outbound] allow = [\"{entry}\"]")), "{denial}");
             assert_eq!(rules(&[entry]).permit(host, address), Ok(Permit::Public), "{entry}");
         }
     }
@@ -512,15 +443,9 @@ mod tests {
 
     #[test]
     fn an_entry_displays_as_it_would_be_written() {
-        for entry in [
-            "10.1.0.0/16",
-            "10.1.2.3",
-            "fd00::/8",
-            "fd00::1",
-            "sso.corp.example:443",
-            "10.1.2.3:443",
-            "[fd00::1]:443",
-        ] {
+        for entry in
+            ["10.1.0.0/16", "10.1.2.3", "fd00::/8", "fd00::1", "sso.corp.example:443", "10.1.2.3:443", "[fd00::1]:443"]
+        {
             assert_eq!(entry.parse::<Allowed>().expect(entry).to_string(), entry);
         }
     }

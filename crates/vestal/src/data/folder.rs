@@ -44,11 +44,7 @@ impl fmt::Display for FolderError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAFolder(path) => {
-                write!(
-                    out,
-                    "{} is not a folder: name another one with --dir, or move that file",
-                    path.display()
-                )
+                write!(out, "{} is not a folder: name another one with --dir, or move that file", path.display())
             }
             Self::Foreign { path, owner, we_are } => write!(
                 out,
@@ -63,11 +59,7 @@ impl fmt::Display for FolderError {
                 path.display()
             ),
             Self::Io { path, error } => {
-                write!(
-                    out,
-                    "{} can't be used: {error}; name another folder with --dir",
-                    path.display()
-                )
+                write!(out, "{} can't be used: {error}; name another folder with --dir", path.display())
             }
         }
     }
@@ -81,10 +73,7 @@ impl DataFolder {
     /// # Errors
     /// Why it can't be used, with the next step.
     pub fn open_or_create(path: &Path) -> Result<Self, FolderError> {
-        let io = |error| FolderError::Io {
-            path: path.to_owned(),
-            error,
-        };
+        let io = |error| FolderError::Io { path: path.to_owned(), error };
         match DirBuilder::new().recursive(true).mode(0o700).create(path) {
             Ok(()) => {}
             Err(_) if path.exists() && !path.is_dir() => return Err(FolderError::NotAFolder(path.to_owned())),
@@ -94,11 +83,7 @@ impl DataFolder {
         let metadata = fs::metadata(&path).map_err(io)?;
         let we_are = rustix::process::geteuid().as_raw();
         if metadata.uid() != we_are {
-            return Err(FolderError::Foreign {
-                path,
-                owner: metadata.uid(),
-                we_are,
-            });
+            return Err(FolderError::Foreign { path, owner: metadata.uid(), we_are });
         }
         let mode = metadata.mode() & 0o777;
         if mode & 0o077 != 0 {

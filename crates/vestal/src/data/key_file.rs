@@ -65,10 +65,7 @@ impl core::error::Error for KeyFileError {}
 /// # Errors
 /// A file that is a symbolic link, not ours, or readable by others; a folder around it that others may write.
 pub fn open_or_create(path: &Path, may_create: bool, entropy: &dyn Entropy) -> Result<KeyEncryptionKey, KeyFileError> {
-    let io = |error| KeyFileError::Io {
-        path: path.to_owned(),
-        error,
-    };
+    let io = |error| KeyFileError::Io { path: path.to_owned(), error };
     check_folder(path)?;
     match fs::symlink_metadata(path) {
         Ok(_) => {}
@@ -87,20 +84,14 @@ pub fn open_or_create(path: &Path, may_create: bool, entropy: &dyn Entropy) -> R
         .open(path)
         .map_err(|error| {
             if path.is_symlink() {
-                exposed(
-                    path,
-                    "it is a symbolic link; name the file itself with [store] key_file",
-                )
+                exposed(path, "it is a symbolic link; name the file itself with [store] key_file")
             } else {
                 io(error)
             }
         })?;
     check_file(path, &file)?;
     let mut text = Zeroizing::new(String::new());
-    Read::by_ref(&mut file)
-        .take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(io)?;
+    Read::by_ref(&mut file).take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
     let key = parse(text.trim_end()).ok_or_else(|| KeyFileError::NotAKey(path.to_owned()))?;
     KeyEncryptionKey::new("file", &key).map_err(|_| KeyFileError::NotAKey(path.to_owned()))
 }
@@ -143,10 +134,7 @@ fn parse(line: &str) -> Option<Zeroizing<[u8; 32]>> {
 
 fn check_folder(path: &Path) -> Result<(), KeyFileError> {
     let folder = parent(path);
-    let metadata = fs::metadata(folder).map_err(|error| KeyFileError::Io {
-        path: path.to_owned(),
-        error,
-    })?;
+    let metadata = fs::metadata(folder).map_err(|error| KeyFileError::Io { path: path.to_owned(), error })?;
     if metadata.mode() & 0o022 != 0 {
         let why = format!("others may write in its folder; run `chmod go-w {}`", folder.display());
         return Err(exposed(path, &why));
@@ -155,19 +143,13 @@ fn check_folder(path: &Path) -> Result<(), KeyFileError> {
 }
 
 fn check_file(path: &Path, file: &File) -> Result<(), KeyFileError> {
-    let metadata = file.metadata().map_err(|error| KeyFileError::Io {
-        path: path.to_owned(),
-        error,
-    })?;
+    let metadata = file.metadata().map_err(|error| KeyFileError::Io { path: path.to_owned(), error })?;
     let we_are = rustix::process::geteuid().as_raw();
     if !metadata.is_file() {
         return Err(exposed(path, "it is not a regular file"));
     }
     if metadata.uid() != we_are {
-        let why = format!(
-            "it belongs to user {} and we are user {we_are}; change its owner",
-            metadata.uid()
-        );
+        let why = format!("it belongs to user {} and we are user {we_are}; change its owner", metadata.uid());
         return Err(exposed(path, &why));
     }
     if metadata.mode() & 0o077 != 0 {
@@ -182,14 +164,9 @@ fn check_file(path: &Path, file: &File) -> Result<(), KeyFileError> {
 }
 
 fn exposed(path: &Path, why: &str) -> KeyFileError {
-    KeyFileError::Exposed {
-        path: path.to_owned(),
-        why: why.to_owned(),
-    }
+    KeyFileError::Exposed { path: path.to_owned(), why: why.to_owned() }
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -63,14 +63,9 @@ pub async fn open_or_create<S: Store>(
     let mut nonce = [0; 12];
     entropy.fill(&mut nonce);
     let wrapped = key.wrap(1, &seed, nonce).as_bytes().to_vec();
-    store
-        .commit(vec![Write::Keyring(KeyringRow { term: 1, wrapped })])
-        .await
-        .map_err(|error| match error {
-            store::CommitError::Store(error) => KeyringError::Store(error),
-            store::CommitError::Conflict => {
-                KeyringError::Store(StoreError::Unavailable("another process wrote it".into()))
-            }
-        })?;
+    store.commit(vec![Write::Keyring(KeyringRow { term: 1, wrapped })]).await.map_err(|error| match error {
+        store::CommitError::Store(error) => KeyringError::Store(error),
+        store::CommitError::Conflict => KeyringError::Store(StoreError::Unavailable("another process wrote it".into())),
+    })?;
     Ok(Keyring::new(1, &seed))
 }

@@ -34,12 +34,7 @@ pub struct Applied {
 pub async fn apply<S: Store>(records: &Records<S>, config: &Config, now: Moment) -> Result<Applied, ApplyError> {
     for _ in 0..TRIES {
         let plan = diff(&super::stored_views(records).await?, &config.definitions.views());
-        let mut batch = Batch {
-            records,
-            now,
-            writes: Vec::new(),
-            lanes: Vec::new(),
-        };
+        let mut batch = Batch { records, now, writes: Vec::new(), lanes: Vec::new() };
         batch.vaults(config).await?;
         batch.providers(config).await?;
         let apps = batch.apps(config).await?;
@@ -81,13 +76,7 @@ impl<S: Store> Batch<'_, S> {
     async fn providers(&mut self, config: &Config) -> Result<(), ApplyError> {
         let mut stored = self.stored::<oauth::ProviderTable>(DefinitionKind::Provider).await?;
         for provider in &config.definitions.providers {
-            self.put(
-                DefinitionKind::Provider,
-                &provider.name,
-                provider,
-                provider.body.table().clone(),
-                &mut stored,
-            )?;
+            self.put(DefinitionKind::Provider, &provider.name, provider, provider.body.table().clone(), &mut stored)?;
         }
         self.gone(DefinitionKind::Provider, stored);
         Ok(())
@@ -156,11 +145,8 @@ impl<S: Store> Batch<'_, S> {
                 self.pause(name).await?;
             }
         }
-        let expired: Vec<String> = stored
-            .values()
-            .filter(|known| self.is_over(known))
-            .map(|k| k.name.clone())
-            .collect();
+        let expired: Vec<String> =
+            stored.values().filter(|known| self.is_over(known)).map(|k| k.name.clone()).collect();
         for name in expired {
             if let Some(token) = self.token_named(&name).await? {
                 self.writes.push(Write::RemoveToken(token.row.id));
@@ -179,17 +165,12 @@ impl<S: Store> Batch<'_, S> {
     ) -> Result<(), ApplyError> {
         let (vault, name) = (&token.body.vault, token.secret());
         let provider = config.providers.get(&definition.provider).ok_or_else(|| {
-            ApplyError::Invalid(format!(
-                "token {name} names the provider {}, which isn't there",
-                definition.provider
-            ))
+            ApplyError::Invalid(format!("token {name} names the provider {}, which isn't there", definition.provider))
         })?;
         let lane = definition.lane(provider);
         self.lanes.push(lane.clone());
         let write = match self.records.token_of(vault, &name).await? {
-            None => self
-                .records
-                .new_token(vault.clone(), name, lane, &Standing::new(self.now)),
+            None => self.records.new_token(vault.clone(), name, lane, &Standing::new(self.now)),
             Some(mut known) => {
                 let mut standing = known.standing.clone();
                 standing.resume(PauseReason::DefinitionGone);
@@ -253,8 +234,7 @@ impl<S: Store> Batch<'_, S> {
             }
         }
         let replaces = known.map(|known| known.tag);
-        self.writes
-            .push(self.records.define(kind, name, Origin::File, None, &body, replaces));
+        self.writes.push(self.records.define(kind, name, Origin::File, None, &body, replaces));
         Ok(())
     }
 
@@ -266,18 +246,13 @@ impl<S: Store> Batch<'_, S> {
                 self.writes.push(Write::RemoveDefinition { kind, name: known.name });
             } else if known.removed.is_none() {
                 let Declared { name, body, tag, .. } = known;
-                self.writes.push(
-                    self.records
-                        .define(kind, &name, Origin::File, Some(today), &body, Some(tag)),
-                );
+                self.writes.push(self.records.define(kind, &name, Origin::File, Some(today), &body, Some(tag)));
             }
         }
     }
 
     fn is_over<T>(&self, known: &Declared<T>) -> bool {
         let today = self.now.wall.unix_seconds();
-        known
-            .removed
-            .is_some_and(|removed| removed.saturating_add(KEPT_AFTER_REMOVAL) < today)
+        known.removed.is_some_and(|removed| removed.saturating_add(KEPT_AFTER_REMOVAL) < today)
     }
 }

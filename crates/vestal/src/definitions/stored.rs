@@ -18,10 +18,8 @@ use crate::config::DefinitionView;
 pub async fn stored_views<S: Store>(records: &Records<S>) -> Result<Vec<DefinitionView>, RecordError> {
     let mut views = Vec::new();
     let apps = records.definitions::<App>(DefinitionKind::App).await?;
-    let names: BTreeMap<String, String> = apps
-        .iter()
-        .map(|app| (app.body.object_id.to_string(), app.name.clone()))
-        .collect();
+    let names: BTreeMap<String, String> =
+        apps.iter().map(|app| (app.body.object_id.to_string(), app.name.clone())).collect();
     for vault in of_file::<S, VaultDefinition>(records, DefinitionKind::Vault).await? {
         views.push(view("vault", vault.name, json!(vault.body)));
     }
@@ -51,12 +49,7 @@ async fn of_file<S: Store, T: DeserializeOwned>(
     records: &Records<S>,
     kind: DefinitionKind,
 ) -> Result<Vec<Declared<T>>, RecordError> {
-    Ok(records
-        .definitions::<T>(kind)
-        .await?
-        .into_iter()
-        .filter(in_file)
-        .collect())
+    Ok(records.definitions::<T>(kind).await?.into_iter().filter(in_file).collect())
 }
 
 fn in_file<T>(declared: &Declared<T>) -> bool {
@@ -64,10 +57,5 @@ fn in_file<T>(declared: &Declared<T>) -> bool {
 }
 
 fn view(kind: &str, name: String, body: Value) -> DefinitionView {
-    DefinitionView {
-        kind: kind.to_owned(),
-        name,
-        body,
-        source: None,
-    }
+    DefinitionView { kind: kind.to_owned(), name, body, source: None }
 }

@@ -33,9 +33,7 @@ const VARIABLES: [(&str, &str, &str); 3] = [
 /// The apps by name. A client secret that the file has and that still works stays; else there is a new one.
 pub(super) async fn apps(engine: &Engine, folder: &Path) -> Result<BTreeMap<&'static str, SignIn>, ServeError> {
     let before = read(&folder.join(ENVIRONMENT_FILE));
-    let now = Now {
-        unix_ms: clock::now().wall.0,
-    };
+    let now = Now { unix_ms: clock::now().wall.0 };
     let failed = |error: keyvault::AppError| ServeError(error.to_string());
     let known = engine.keyvault().apps().await.map_err(failed)?;
     let mut apps = BTreeMap::new();
@@ -47,33 +45,18 @@ pub(super) async fn apps(engine: &Engine, folder: &Path) -> Result<BTreeMap<&'st
         let client_id = declared.body.client_id.to_string();
         let kept = before.get(secret_variable).filter(|secret| {
             before.get(id_variable).is_some_and(|id| **id == client_id)
-                && engine
-                    .keyvault()
-                    .signs_in(&declared.body.client_id, secret.as_bytes(), now)
+                && engine.keyvault().signs_in(&declared.body.client_id, secret.as_bytes(), now)
         });
         let client_secret = match kept {
             Some(secret) => secret.clone(),
             None => {
                 // Nobody has the ones before any more: they were in the file alone.
-                let replacement = Replacement {
-                    old_end: 0,
-                    new_ends: None,
-                };
-                let issued = engine
-                    .keyvault()
-                    .rotate_secret(app, replacement, now)
-                    .await
-                    .map_err(failed)?;
+                let replacement = Replacement { old_end: 0, new_ends: None };
+                let issued = engine.keyvault().rotate_secret(app, replacement, now).await.map_err(failed)?;
                 Zeroizing::new(issued.client_secret.expose_str().unwrap_or_default().to_owned())
             }
         };
-        apps.insert(
-            app,
-            SignIn {
-                client_id,
-                client_secret,
-            },
-        );
+        apps.insert(app, SignIn { client_id, client_secret });
     }
     Ok(apps)
 }
@@ -117,12 +100,7 @@ pub(super) fn write(
     let failed = |error: std::io::Error| ServeError(format!("{} can't be written: {error}", path.display()));
     let fresh = folder.join("dev.env.new");
     let _ = fs::remove_file(&fresh);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(failed)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     // Whole or not at all: a shell may be reading it.

@@ -59,11 +59,8 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
         clock::unix_seconds,
     )
     .await?;
-    let own_provider = OwnProvider {
-        host: sandbox.host().to_owned(),
-        address: sandbox.addr(),
-        authority: local.certificate.clone(),
-    };
+    let own_provider =
+        OwnProvider { host: sandbox.host().to_owned(), address: sandbox.addr(), authority: local.certificate.clone() };
     let token_url = sandbox.token_url();
     let text = setup::configuration(setup.addresses(), &token_url);
     let file = setup.store().data().file("vestal.toml");
@@ -99,9 +96,7 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
             });
             say.line(&format!("ready {ready}"));
         } else {
-            say.line(&format!(
-                "ready  {vault_url}  (ctrl-c ends it; start it again and it goes on)"
-            ));
+            say.line(&format!("ready  {vault_url}  (ctrl-c ends it; start it again and it goes on)"));
             setup::welcome(&*say, &environment_file, &vault_url, options.lifetime);
         }
         if roots.is_none() {

@@ -4,9 +4,8 @@ use std::net::ToSocketAddrs;
 
 /// What to do where the name leads nowhere: glibc alone doesn't resolve names under `localhost`.
 pub(super) fn hint(host: &str) -> Option<String> {
-    let found = (host, 443)
-        .to_socket_addrs()
-        .is_ok_and(|mut addresses| addresses.any(|address| address.ip().is_loopback()));
+    let found =
+        (host, 443).to_socket_addrs().is_ok_and(|mut addresses| addresses.any(|address| address.ip().is_loopback()));
     (!found).then(|| {
         format!(
             "this machine doesn't resolve {host} yet, so clients other than browsers won't find the vault. One of these helps:\n\

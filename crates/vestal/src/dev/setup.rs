@@ -106,15 +106,10 @@ impl Credential {
         let client_id = client_id
             .expose_str()
             .ok_or_else(|| {
-                ServeError(format!(
-                    "the secret {CLIENT_ID} isn't text: set it again, or start with another --dir"
-                ))
+                ServeError(format!("the secret {CLIENT_ID} isn't text: set it again, or start with another --dir"))
             })?
             .to_owned();
-        Ok(Self {
-            client_id,
-            client_secret,
-        })
+        Ok(Self { client_id, client_secret })
     }
 }
 
@@ -142,17 +137,7 @@ async fn secret_or<S: Store>(records: &Records<S>, name: &str, otherwise: &str) 
         updated: now,
         written_by: "vestal dev".to_owned(),
     };
-    records
-        .set(NewSecret {
-            vault,
-            name,
-            body,
-            enabled: true,
-            not_before: None,
-            expires: None,
-            now,
-        })
-        .await?;
+    records.set(NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now }).await?;
     Ok(value)
 }
 

@@ -20,11 +20,7 @@ pub(super) async fn print(mut events: Receiver<TokenEvent>, say: Arc<dyn Say>, a
         match events.recv().await {
             Ok(event) => {
                 if let Some(attempt) = &event.attempt {
-                    say.line(&if as_json {
-                        json_line(&event, attempt)
-                    } else {
-                        words(&event, attempt)
-                    });
+                    say.line(&if as_json { json_line(&event, attempt) } else { words(&event, attempt) });
                 }
             }
             Err(RecvError::Lagged(missed)) => {
@@ -42,10 +38,7 @@ pub(super) async fn until_first_token(engine: &Engine, mut events: Receiver<Toke
     };
     loop {
         if let Ok(Some(token)) = engine.records().token_of(&vault, &name).await
-            && token
-                .standing
-                .remaining(clock::now())
-                .is_some_and(|left| left.is_alive())
+            && token.standing.remaining(clock::now()).is_some_and(|left| left.is_alive())
         {
             return;
         }
@@ -60,11 +53,7 @@ fn words(event: &TokenEvent, attempt: &Attempt) -> String {
     let until = length(attempt.next_due.saturating_sub(clock::now().wall.0));
     let time = time_of_day(attempt.started);
     match &attempt.outcome {
-        Outcome::Renewed {
-            generation: Some(generation),
-            lifetime,
-            ..
-        } => {
+        Outcome::Renewed { generation: Some(generation), lifetime, .. } => {
             let life = lifetime.map_or_else(|| "an unknown time".to_owned(), |life| length(seconds(life)));
             format!("{time}  {name} renewed: generation {generation}, lives {life}, next renewal in {until}")
         }
@@ -114,11 +103,7 @@ fn length(ms: i64) -> String {
 
 fn time_of_day(wall_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(wall_ms)
-        .map(|time| {
-            time.to_zoned(jiff::tz::TimeZone::system())
-                .strftime("%H:%M:%S")
-                .to_string()
-        })
+        .map(|time| time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
         .unwrap_or_default()
 }
 

@@ -115,9 +115,7 @@ impl OpenStore {
         let entropy = Arc::new(SystemEntropy);
         let is_new = store::Store::keyring(&store).await.map_err(words)?.is_empty();
         let key = data::open_or_create_key_file(key_file, is_new, &*entropy).map_err(words)?;
-        let keyring = data::open_or_create_keyring(&store, &key, &*entropy)
-            .await
-            .map_err(words)?;
+        let keyring = data::open_or_create_keyring(&store, &key, &*entropy).await.map_err(words)?;
         let records = Arc::new(Records::new(store, keyring, entropy, CACHE_BYTES));
         Ok(Self { data, records })
     }
@@ -170,20 +168,9 @@ impl Engine {
         let connector = Arc::new(Connector::new(rules).map_err(words)?);
         let metrics = Arc::new(Metrics::new(now.wall));
         let (events, _) = broadcast::channel(EVENTS_KEPT);
-        let alerts = Alerts::start(
-            &settings.alert,
-            Arc::clone(&connector),
-            Arc::clone(&records),
-            Arc::clone(&metrics),
-        );
+        let alerts = Alerts::start(&settings.alert, Arc::clone(&connector), Arc::clone(&records), Arc::clone(&metrics));
         let watcher = Watcher::new(Arc::clone(&metrics), alerts.clone(), events.clone());
-        let keeper = Arc::new(Keeper::new(
-            Arc::clone(&records),
-            SystemClock,
-            Outward(connector),
-            watcher,
-            limits,
-        ));
+        let keeper = Arc::new(Keeper::new(Arc::clone(&records), SystemClock, Outward(connector), watcher, limits));
         // Weakly, since the keeper holds the records.
         let hears = Arc::downgrade(&keeper);
         records.on_write(move |vault, name| {
@@ -226,10 +213,7 @@ impl Engine {
     /// Why it can't be read; what was in memory stays in use.
     pub async fn definitions_changed(&self) -> Result<(), ApplyError> {
         self.keeper.reload_providers().await?;
-        self.keyvault
-            .reload_directory()
-            .await
-            .map_err(|error| ApplyError::Invalid(error.to_string()))
+        self.keyvault.reload_directory().await.map_err(|error| ApplyError::Invalid(error.to_string()))
     }
 
     /// The records.
@@ -292,10 +276,7 @@ impl Engine {
         self.keyvault
             .vaults()
             .into_iter()
-            .map(|name| VaultView {
-                url: self.addresses.vault_url(name.as_str()),
-                name: name.as_str().to_owned(),
-            })
+            .map(|name| VaultView { url: self.addresses.vault_url(name.as_str()), name: name.as_str().to_owned() })
             .collect()
     }
 }

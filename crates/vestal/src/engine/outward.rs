@@ -14,9 +14,9 @@ pub struct Outward(pub Arc<Connector>);
 
 impl keeper::Http for Outward {
     async fn send(&self, request: HttpRequest, deadline: Duration) -> Result<HttpAnswer, SendFailure> {
-        self.0.send(request, deadline).await.map_err(|error| SendFailure {
-            sent: matches!(error, SendError::Unknown { .. }),
-            words: error.to_string(),
-        })
+        self.0
+            .send(request, deadline)
+            .await
+            .map_err(|error| SendFailure { sent: matches!(error, SendError::Unknown { .. }), words: error.to_string() })
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use keyvault::Cause;
 use renewal::LaneLimits;
 use tokio::sync::watch;
 
@@ -48,13 +49,7 @@ macro_rules! in_words {
         }
     )+};
 }
-in_words!(
-    OpenError,
-    BindError,
-    TlsError,
-    crate::definitions::ApplyError,
-    store::RecordError
-);
+in_words!(OpenError, BindError, TlsError, crate::definitions::ApplyError, store::RecordError);
 
 /// A Vestal whose listeners are bound, so that clients can already connect, and which doesn't run yet.
 pub struct Setup {
@@ -93,10 +88,8 @@ impl Setup {
         let addresses = Addresses::new(&settings, https.local_addr(), observe.local_addr());
         let (source, local_authority) = match (&settings.server.certificate, &settings.server.key) {
             (Some(certificate), Some(key)) => {
-                let files = CertificateSource::Files {
-                    certificate: certificate.path().to_owned(),
-                    key: key.path().to_owned(),
-                };
+                let files =
+                    CertificateSource::Files { certificate: certificate.path().to_owned(), key: key.path().to_owned() };
                 (files, None)
             }
             _ => {
@@ -112,16 +105,7 @@ impl Setup {
             }
         };
         let certificate = ServerCertificate::load(source)?;
-        Ok(Self {
-            store,
-            settings,
-            https,
-            observe,
-            control,
-            certificate,
-            local_authority,
-            addresses,
-        })
+        Ok(Self { store, settings, https, observe, control, certificate, local_authority, addresses })
     }
 
     /// How clients will reach it.
@@ -149,26 +133,10 @@ impl Setup {
     /// # Errors
     /// Why it can't, with the next step.
     pub async fn engine(self, own_provider: Option<OwnProvider>) -> Result<Ready, ServeError> {
-        let Self {
-            store,
-            settings,
-            https,
-            observe,
-            control,
-            certificate,
-            addresses,
-            local_authority,
-        } = self;
+        let Self { store, settings, https, observe, control, certificate, addresses, local_authority } = self;
         let new_authority = local_authority.is_some_and(|local| local.replaced);
         let engine = Engine::open(store, &settings, addresses, own_provider, LaneLimits::default()).await?;
-        Ok(Ready {
-            engine,
-            https,
-            observe,
-            control,
-            certificate,
-            new_authority,
-        })
+        Ok(Ready { engine, https, observe, control, certificate, new_authority })
     }
 }
 
@@ -193,14 +161,7 @@ impl Ready {
     /// # Errors
     /// Why it stopped by itself.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self {
-            engine,
-            https,
-            observe,
-            control,
-            certificate,
-            ..
-        } = self;
+        let Self { engine, https, observe, control, certificate, .. } = self;
         let (stopping, stopped) = watch::channel(false);
         let until_stop = || {
             let mut stopped = stopped.clone();
@@ -213,15 +174,12 @@ impl Ready {
         let vaults = move |request: Request<Bytes>, peer: Peer| {
             let keyvault = Arc::clone(&keyvault);
             async move {
-                keyvault
-                    .answer(
-                        request,
-                        keyvault::Now {
-                            unix_ms: clock::now().wall.0,
-                        },
-                        address(peer),
-                    )
-                    .await
+                let now = keyvault::Now { unix_ms: clock::now().wall.0 };
+                let answer = keyvault.answer(request, now, address(peer)).await;
+                if let Some(Cause(why)) = answer.extensions().get() {
+                    tracing::warn!("a request was answered {}: {why}", answer.status());
+                }
+                answer
             }
         };
         let transport = Transport::Tls(certificate.server_config());
@@ -232,11 +190,7 @@ impl Ready {
             let admin = admin.clone();
             async move { admin.answer(request).await }
         };
-        let long = Limits {
-            idle: Duration::from_secs(300),
-            body: CONTROL_BODY,
-            ..Limits::default()
-        };
+        let long = Limits { idle: Duration::from_secs(300), body: CONTROL_BODY, ..Limits::default() };
         parts.spawn(control.serve(long, calls, until_stop()));
         let vitals = EngineVitals::new(Arc::clone(&engine), Arc::clone(&certificate));
         let signs = observe::Signs::new(vitals, Arc::clone(engine.metrics()));
@@ -305,10 +259,7 @@ pub async fn serve(
 fn warn_of_certificates(ready: &Ready) {
     let addresses = ready.engine.addresses();
     let vault = format!("x.{}", addresses.domain.split(':').next().unwrap_or_default());
-    for host in ready
-        .certificate
-        .hosts_not_covered(&[&vault, host_of(&addresses.authority)])
-    {
+    for host in ready.certificate.hosts_not_covered(&[&vault, host_of(&addresses.authority)]) {
         tracing::warn!("the certificate doesn't cover {host}, so clients will refuse it: get one that does");
     }
     if ready.new_authority {
@@ -322,10 +273,7 @@ fn warn_of_certificates(ready: &Ready) {
 async fn warn_of_missing_secrets(engine: &Engine, config: &Config) {
     for token in &config.definitions.tokens {
         for (setting, vault, name) in token.body.credentials() {
-            if matches!(
-                engine.records().current(vault, name).await,
-                Err(store::RecordError::NotFound)
-            ) {
+            if matches!(engine.records().current(vault, name).await, Err(store::RecordError::NotFound)) {
                 tracing::warn!(
                     "{}:{}: the {setting} of token {} is to come from {vault}/{name}, which isn't there yet: \
                      run `vestal secret set {vault}/{name}`",
@@ -367,9 +315,7 @@ async fn reload_on_hangup(engine: Arc<Engine>, file: PathBuf) {
 
 async fn rotate_keys(engine: Arc<Engine>) {
     loop {
-        let now = keyvault::Now {
-            unix_ms: clock::now().wall.0,
-        };
+        let now = keyvault::Now { unix_ms: clock::now().wall.0 };
         if let Err(error) = engine.keyvault().rotate_if_due(now).await {
             tracing::warn!("the authority's signing keys could not be looked at: {error}");
         }

@@ -34,12 +34,7 @@ impl Vitals for EngineVitals {
     }
 
     async fn probe_store(&self) -> Result<(), String> {
-        self.engine
-            .records()
-            .store()
-            .probe()
-            .await
-            .map_err(|error| error.to_string())
+        self.engine.records().store().probe().await.map_err(|error| error.to_string())
     }
 
     fn certificate_ends(&self) -> i64 {
@@ -59,9 +54,6 @@ impl Vitals for EngineVitals {
         if data.is_dir() {
             return Vec::new();
         }
-        vec![Reason::new(
-            "data",
-            format!("the data folder {} is gone: put it back, and restart", data.display()),
-        )]
+        vec![Reason::new("data", format!("the data folder {} is gone: put it back, and restart", data.display()))]
     }
 }

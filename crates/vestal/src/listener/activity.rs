@@ -62,13 +62,7 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) fn new(limits: Limits, bytes_mean_a_request: bool) -> Self {
-        Self {
-            limits,
-            bytes_mean_a_request,
-            answered: 0,
-            waiting_for_head: Duration::ZERO,
-            idle: Duration::ZERO,
-        }
+        Self { limits, bytes_mean_a_request, answered: 0, waiting_for_head: Duration::ZERO, idle: Duration::ZERO }
     }
 
     /// How often to look. A slow head is cut after its limit, and at most half as much later.
@@ -87,19 +81,11 @@ impl Observer {
         let first = answered == 0;
         if first || (self.bytes_mean_a_request && activity.heard_since.load(Relaxed)) {
             self.waiting_for_head += period;
-            return if self.waiting_for_head > self.limits.head_read {
-                Verdict::Cut
-            } else {
-                Verdict::Keep
-            };
+            return if self.waiting_for_head > self.limits.head_read { Verdict::Cut } else { Verdict::Keep };
         }
         self.waiting_for_head = Duration::ZERO;
         self.idle += period;
-        if self.idle >= self.limits.idle {
-            Verdict::Finish
-        } else {
-            Verdict::Keep
-        }
+        if self.idle >= self.limits.idle { Verdict::Finish } else { Verdict::Keep }
     }
 }
 
@@ -155,11 +141,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits {
-            head_read: Duration::from_secs(10),
-            idle: Duration::from_secs(20),
-            ..Limits::default()
-        }
+        Limits { head_read: Duration::from_secs(10), idle: Duration::from_secs(20), ..Limits::default() }
     }
 
     fn heard(activity: &Activity) {

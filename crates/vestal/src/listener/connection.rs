@@ -46,10 +46,7 @@ pub(super) async fn serve<I, S, F>(
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let stream = TokioIo::new(Heard {
-        stream,
-        activity: activity.clone(),
-    });
+    let stream = TokioIo::new(Heard { stream, activity: activity.clone() });
     let on_request = {
         let activity = activity.clone();
         service_fn(move |request: Request<Incoming>| {
@@ -70,15 +67,7 @@ pub(super) async fn serve<I, S, F>(
                 .max_header_size(HEAD_LIMIT)
                 .pipeline_flush(true)
                 .serve_connection(stream, on_request);
-            drive(
-                connection,
-                |it| it.graceful_shutdown(),
-                &activity,
-                Observer::new(limits, true),
-                limits,
-                stop,
-            )
-            .await;
+            drive(connection, |it| it.graceful_shutdown(), &activity, Observer::new(limits, true), limits, stop).await;
         }
         Protocol::Http2 => {
             let head_limit = u32::try_from(HEAD_LIMIT).expect("the limit is a small number");
@@ -89,15 +78,7 @@ pub(super) async fn serve<I, S, F>(
                 .max_concurrent_streams(STREAMS_LIMIT)
                 .max_header_list_size(head_limit)
                 .serve_connection(stream, on_request);
-            drive(
-                connection,
-                |it| it.graceful_shutdown(),
-                &activity,
-                Observer::new(limits, false),
-                limits,
-                stop,
-            )
-            .await;
+            drive(connection, |it| it.graceful_shutdown(), &activity, Observer::new(limits, false), limits, stop).await;
         }
     }
 }
@@ -180,25 +161,17 @@ impl BodyRefusal {
             Self::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "RequestTimeout",
-                format!(
-                    "The request's body took longer than {} seconds.",
-                    limits.body_read.as_secs()
-                ),
+                format!("The request's body took longer than {} seconds.", limits.body_read.as_secs()),
             ),
-            Self::Broken => (
-                StatusCode::BAD_REQUEST,
-                "BadRequest",
-                "The request's body is incomplete or malformed.".to_owned(),
-            ),
+            Self::Broken => {
+                (StatusCode::BAD_REQUEST, "BadRequest", "The request's body is incomplete or malformed.".to_owned())
+            }
         };
         let body = serde_json::json!({ "error": { "code": code, "message": message } });
         let mut answer = Response::new(Bytes::from(body.to_string()));
         *answer.status_mut() = status;
         let headers = answer.headers_mut();
-        headers.insert(
-            http::header::CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json; charset=utf-8"),
-        );
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json; charset=utf-8"));
         answer
     }
 }

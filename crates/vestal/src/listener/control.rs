@@ -48,19 +48,15 @@ impl ControlListener {
             Err(error) => return Err(failed(error, "let the user that Vestal runs as use the folder")),
         }
         let socket = UnixListener::bind(path).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => failed(
-                error,
-                "a socket's path has at most 107 bytes: use a data folder with a shorter one",
-            ),
+            io::ErrorKind::InvalidInput => {
+                failed(error, "a socket's path has at most 107 bytes: use a data folder with a shorter one")
+            }
             _ => failed(error, "let the user that Vestal runs as write to the folder"),
         })?;
         // Until this line the folder's own mode keeps others out, and each peer's user is checked in any case.
         fs::set_permissions(path, Permissions::from_mode(0o600))
             .map_err(|error| failed(error, "use a data folder on a file system with permissions"))?;
-        Ok(Self {
-            socket,
-            path: path.to_owned(),
-        })
+        Ok(Self { socket, path: path.to_owned() })
     }
 
     /// Where the socket is.

@@ -104,11 +104,7 @@ pub struct BindError {
 
 impl BindError {
     fn new(place: &dyn fmt::Display, error: io::Error, next_step: impl Into<String>) -> Self {
-        Self {
-            place: place.to_string(),
-            error,
-            next_step: next_step.into(),
-        }
+        Self { place: place.to_string(), error, next_step: next_step.into() }
     }
 
     fn tcp(address: SocketAddr, error: io::Error) -> Self {
@@ -137,11 +133,7 @@ impl BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "can't listen on {}: {}; {}",
-            self.place, self.error, self.next_step
-        )
+        write!(out, "can't listen on {}: {}; {}", self.place, self.error, self.next_step)
     }
 }
 
@@ -163,9 +155,7 @@ impl Listener {
     /// # Errors
     /// Where the address can't be had; the error says what to do.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let socket = TcpListener::bind(address)
-            .await
-            .map_err(|error| BindError::tcp(address, error))?;
+        let socket = TcpListener::bind(address).await.map_err(|error| BindError::tcp(address, error))?;
         let address = socket.local_addr().map_err(|error| BindError::tcp(address, error))?;
         Ok(Self { socket, address })
     }
@@ -189,10 +179,7 @@ impl Listener {
         let handle = |(stream, address): (TcpStream, SocketAddr), stop: watch::Receiver<bool>| {
             let (acceptor, service) = (acceptor.clone(), service.clone());
             async move {
-                let peer = Peer::Network {
-                    address,
-                    encrypted: acceptor.is_some(),
-                };
+                let peer = Peer::Network { address, encrypted: acceptor.is_some() };
                 let Some(acceptor) = acceptor else {
                     return connection::serve(stream, Protocol::Http1, peer, limits, service, stop).await;
                 };
@@ -282,10 +269,7 @@ async fn accept_all<A, F>(
         }
     };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
-        tracing::warn!(
-            "connections to {place} were cut: their requests took longer than {:?} to end",
-            limits.drain
-        );
+        tracing::warn!("connections to {place} were cut: their requests took longer than {:?} to end", limits.drain);
         connections.shutdown().await;
     }
 }
@@ -302,8 +286,5 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput)
 }

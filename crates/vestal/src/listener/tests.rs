@@ -39,9 +39,7 @@ where
     S: Fn(Request<Bytes>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
-    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address"))
-        .await
-        .expect("a port");
+    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.local_addr();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(listener.serve(transport, limits, service, async {
@@ -52,15 +50,8 @@ where
 
 /// Answers with the method, the path, the length of the body, and whether the peer is encrypted.
 async fn echo(request: Request<Bytes>, peer: Peer) -> Response<Bytes> {
-    let Peer::Network { encrypted, .. } = peer else {
-        panic!("a peer of the network")
-    };
-    let text = format!(
-        "{} {} {} {encrypted}",
-        request.method(),
-        request.uri().path(),
-        request.body().len()
-    );
+    let Peer::Network { encrypted, .. } = peer else { panic!("a peer of the network") };
+    let text = format!("{} {} {} {encrypted}", request.method(), request.uri().path(), request.body().len());
     Response::new(Bytes::from(text))
 }
 
@@ -79,9 +70,8 @@ async fn read_one(stream: &mut (impl AsyncRead + Unpin)) -> String {
         assert_ne!(stream.read_buf(&mut bytes).await.expect("reading"), 0, "closed early");
         let text = String::from_utf8_lossy(&bytes);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
             if length == Some(body.len()) {
                 return text.into_owned();
             }
@@ -95,20 +85,9 @@ async fn requests_on_one_connection_are_answered_in_order() {
     let mut stream = running.connect().await;
     stream.write_all(b"GET /one HTTP/1.1\r\nHost: x\r\n\r\nGET /two HTTP/1.1\r\nHost: x\r\n\r\nPOST /three HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /four HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("writing");
     let answers = read_all(&mut stream).await;
-    let bodies: Vec<_> = answers
-        .split("HTTP/1.1 200 OK")
-        .skip(1)
-        .map(|it| it.rsplit("\r\n").next().expect("a body"))
-        .collect();
-    assert_eq!(
-        bodies,
-        [
-            "GET /one 0 false",
-            "GET /two 0 false",
-            "POST /three 5 false",
-            "GET /four 0 false"
-        ]
-    );
+    let bodies: Vec<_> =
+        answers.split("HTTP/1.1 200 OK").skip(1).map(|it| it.rsplit("\r\n").next().expect("a body")).collect();
+    assert_eq!(bodies, ["GET /one 0 false", "GET /two 0 false", "POST /three 5 false", "GET /four 0 false"]);
     running.stop().await;
 }
 
@@ -120,27 +99,13 @@ async fn a_body_over_the_limit_is_answered_413_and_never_reaches_the_service() {
         calls.lock().expect("the lock").push(request.body().len());
         std::future::ready(Response::new(Bytes::new()))
     };
-    let running = run(
-        Transport::Plain,
-        Limits {
-            body: 10,
-            ..Limits::default()
-        },
-        service,
-    )
-    .await;
+    let running = run(Transport::Plain, Limits { body: 10, ..Limits::default() }, service).await;
     for (request, status) in [
         ("Content-Length: 10\r\n\r\n0123456789", "200"),
         ("Content-Length: 11\r\n\r\n0123456789a", "413"),
         ("Content-Length: 99999999999\r\n\r\n", "413"),
-        (
-            "Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n",
-            "200",
-        ),
-        (
-            "Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n",
-            "413",
-        ),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", "200"),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n6\r\n56789a\r\n0\r\n\r\n", "413"),
     ] {
         let mut stream = running.connect().await;
         let request = format!("PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{request}");
@@ -158,36 +123,21 @@ async fn a_body_over_the_limit_is_answered_413_and_never_reaches_the_service() {
 #[tokio::test]
 async fn a_slow_head_is_cut_and_a_slow_body_is_answered_408() {
     let short = Duration::from_millis(100);
-    let running = run(
-        Transport::Plain,
-        Limits {
-            head_read: short,
-            body_read: short,
-            ..Limits::default()
-        },
-        echo,
-    )
-    .await;
+    let running = run(Transport::Plain, Limits { head_read: short, body_read: short, ..Limits::default() }, echo).await;
     let mut silent = running.connect().await;
     assert_eq!(read_all(&mut silent).await, "");
     let mut half = running.connect().await;
     half.write_all(b"GET / HTTP/1.1\r\nHost").await.expect("writing");
     assert_eq!(read_all(&mut half).await, "");
     let mut slow = running.connect().await;
-    slow.write_all(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n01")
-        .await
-        .expect("writing");
+    slow.write_all(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n01").await.expect("writing");
     assert_eq!(&read_one(&mut slow).await[9..12], "408");
     running.stop().await;
 }
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_at_work_is_not() {
-    let limits = Limits {
-        head_read: Duration::from_millis(50),
-        idle: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits { head_read: Duration::from_millis(50), idle: Duration::from_millis(50), ..Limits::default() };
     let released = Arc::new(Notify::new());
     let release = released.clone();
     let service = move |request: Request<Bytes>, _| {
@@ -201,14 +151,9 @@ async fn an_idle_connection_is_closed_and_one_at_work_is_not() {
     };
     let running = run(Transport::Plain, limits, service).await;
     let mut at_work = running.connect().await;
-    at_work
-        .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    at_work.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     let mut idle = running.connect().await;
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     // Closed without being asked: the limits have passed for the other connection too.
     assert!(read_all(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
     release.notify_one();
@@ -219,14 +164,8 @@ async fn an_idle_connection_is_closed_and_one_at_work_is_not() {
 #[tokio::test]
 async fn a_head_over_the_limits_is_refused() {
     let running = run(Transport::Plain, Limits::default(), echo).await;
-    let long = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n",
-        "x".repeat(HEAD_LIMIT)
-    );
-    let many = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
-        "X-Many: y\r\n".repeat(HEADER_COUNT_LIMIT + 1)
-    );
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(HEAD_LIMIT));
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: y\r\n".repeat(HEADER_COUNT_LIMIT + 1));
     for request in [long, many] {
         let mut stream = running.connect().await;
         stream.write_all(request.as_bytes()).await.expect("writing");
@@ -238,36 +177,16 @@ async fn a_head_over_the_limits_is_refused() {
 
 #[tokio::test]
 async fn a_connection_over_the_limit_waits_for_room() {
-    let running = run(
-        Transport::Plain,
-        Limits {
-            connections: 1,
-            ..Limits::default()
-        },
-        echo,
-    )
-    .await;
+    let running = run(Transport::Plain, Limits { connections: 1, ..Limits::default() }, echo).await;
     let mut first = running.connect().await;
-    first
-        .write_all(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    first.write_all(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     read_one(&mut first).await;
     let mut second = running.connect().await;
-    second
-        .write_all(b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
-    first
-        .write_all(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    second.write_all(b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
+    first.write_all(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     assert!(read_one(&mut first).await.contains("/first"));
     let mut nothing = [0];
-    assert_eq!(
-        second.try_read(&mut nothing).map_err(|error| error.kind()),
-        Err(io::ErrorKind::WouldBlock)
-    );
+    assert_eq!(second.try_read(&mut nothing).map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock));
     drop(first);
     assert!(read_one(&mut second).await.contains("/second"));
     running.stop().await;
@@ -290,10 +209,7 @@ async fn stopping_lets_requests_in_flight_end_and_closes_the_port() {
     let running = run(Transport::Plain, Limits::default(), service).await;
     let address = running.address;
     let mut stream = running.connect().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     entered.notified().await;
     let stopping = tokio::spawn(running.stop());
     release.notify_one();
@@ -312,20 +228,10 @@ async fn requests_that_outlast_the_drain_are_cut() {
             std::future::pending()
         }
     };
-    let running = run(
-        Transport::Plain,
-        Limits {
-            drain: Duration::from_millis(10),
-            ..Limits::default()
-        },
-        service,
-    )
-    .await;
+    let running =
+        run(Transport::Plain, Limits { drain: Duration::from_millis(10), ..Limits::default() }, service).await;
     let mut stream = running.connect().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     entered.notified().await;
     running.stop().await;
     assert_eq!(read_all(&mut stream).await, "");
@@ -337,21 +243,12 @@ async fn a_panic_ends_its_own_connection_alone() {
         assert_ne!(request.uri().path(), "/panic", "on purpose");
         Response::new(Bytes::from_static(b"fine"))
     };
-    let running = run(Transport::Plain, Limits::default(), move |request, peer| {
-        Box::pin(service(request, peer))
-    })
-    .await;
+    let running = run(Transport::Plain, Limits::default(), move |request, peer| Box::pin(service(request, peer))).await;
     let mut stream = running.connect().await;
-    stream
-        .write_all(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    stream.write_all(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     assert_eq!(read_all(&mut stream).await, "");
     let mut stream = running.connect().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     assert!(read_one(&mut stream).await.ends_with("fine"));
     running.stop().await;
 }
@@ -369,10 +266,7 @@ async fn run_tls(limits: Limits, folder: &Path) -> (Running, rustls::ClientConfi
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    (
-        run(Transport::Tls(certificate.server_config()), limits, echo).await,
-        client,
-    )
+    (run(Transport::Tls(certificate.server_config()), limits, echo).await, client)
 }
 
 #[tokio::test]
@@ -391,19 +285,16 @@ async fn over_tls_http_1_and_2_are_spoken_and_the_certificate_is_for_our_names()
                 .unwrap_or_else(|error| panic!("{host}: {error}"));
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
             let stream = TokioIo::new(stream);
-            let request = Request::put("https://localhost/path")
-                .body(Full::new(Bytes::from_static(b"body")))
-                .expect("a request");
+            let request =
+                Request::put("https://localhost/path").body(Full::new(Bytes::from_static(b"body"))).expect("a request");
             let answer = if version == http::Version::HTTP_2 {
-                let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
-                    .await
-                    .expect("a handshake");
+                let (mut sender, connection) =
+                    hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("a handshake");
                 tokio::spawn(connection);
                 sender.send_request(request).await
             } else {
-                let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
-                    .await
-                    .expect("a handshake");
+                let (mut sender, connection) =
+                    hyper::client::conn::http1::handshake(stream).await.expect("a handshake");
                 tokio::spawn(connection);
                 sender.send_request(request).await
             };
@@ -419,52 +310,29 @@ async fn over_tls_http_1_and_2_are_spoken_and_the_certificate_is_for_our_names()
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_cut_and_others_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (running, client) = run_tls(
-        Limits {
-            handshake: Duration::from_secs(2),
-            ..Limits::default()
-        },
-        folder.path(),
-    )
-    .await;
+    let (running, client) =
+        run_tls(Limits { handshake: Duration::from_secs(2), ..Limits::default() }, folder.path()).await;
     let mut silent = running.connect().await;
     let mut plain = running.connect().await;
-    plain
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("writing");
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
     assert_eq!(read_all(&mut silent).await, "");
     assert!(!read_all(&mut plain).await.contains("HTTP/1.1 200"));
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
     let name = ServerName::try_from("localhost").expect("a name");
-    connector
-        .connect(name, running.connect().await)
-        .await
-        .expect("a handshake");
+    connector.connect(name, running.connect().await).await.expect("a handshake");
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_told_with_the_next_step() {
-    let first = Listener::bind("127.0.0.1:0".parse().expect("an address"))
-        .await
-        .expect("a port");
+    let first = Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let error = Listener::bind(first.local_addr()).await.err().expect("a refusal");
     assert!(error.is_in_use());
     let text = error.to_string();
     let expected = format!("can't listen on {}: ", first.local_addr());
-    assert!(
-        text.starts_with(&expected) && text.contains("stop it, or choose another port"),
-        "{text}"
-    );
-    let elsewhere = Listener::bind("192.0.2.1:8443".parse().expect("an address"))
-        .await
-        .err()
-        .expect("a refusal");
-    assert!(
-        elsewhere.to_string().contains("this machine has no such address"),
-        "{elsewhere}"
-    );
+    assert!(text.starts_with(&expected) && text.contains("stop it, or choose another port"), "{text}");
+    let elsewhere = Listener::bind("192.0.2.1:8443".parse().expect("an address")).await.err().expect("a refusal");
+    assert!(elsewhere.to_string().contains("this machine has no such address"), "{elsewhere}");
 }
 
 #[tokio::test]
@@ -472,30 +340,17 @@ async fn the_control_socket_is_for_our_own_user_and_is_taken_away_at_the_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("control.sock");
     let listener = ControlListener::bind(&path).await.expect("a socket");
-    assert_eq!(
-        std::fs::metadata(&path).expect("metadata").permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);
     let service = async |_: Request<Bytes>, peer| Response::new(Bytes::from(format!("{peer:?}")));
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(listener.serve(
-        Limits::default(),
-        move |request, peer| Box::pin(service(request, peer)),
-        async {
+    let serving =
+        tokio::spawn(listener.serve(Limits::default(), move |request, peer| Box::pin(service(request, peer)), async {
             stopped.await.expect("the test stops it");
-        },
-    ));
+        }));
     let mut stream = UnixStream::connect(&path).await.expect("a connection");
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: vestal\r\n\r\n")
-        .await
-        .expect("writing");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: vestal\r\n\r\n").await.expect("writing");
     let us = rustix::process::geteuid().as_raw();
-    assert!(
-        read_one(&mut stream)
-            .await
-            .ends_with(&format!("Process {{ user: {us} }}"))
-    );
+    assert!(read_one(&mut stream).await.ends_with(&format!("Process {{ user: {us} }}")));
 
     let second = ControlListener::bind(&path).await.err().expect("a refusal").to_string();
     assert!(second.contains("another Vestal runs on this data folder"), "{second}");
@@ -514,10 +369,7 @@ async fn a_socket_that_a_dead_process_left_is_replaced_and_a_file_is_not() {
     let file = folder.path().join("file");
     std::fs::write(&file, "precious").expect("writing");
     let refused = ControlListener::bind(&file).await.err().expect("a refusal").to_string();
-    assert!(
-        refused.contains("something that isn't a socket lies there"),
-        "{refused}"
-    );
+    assert!(refused.contains("something that isn't a socket lies there"), "{refused}");
     assert_eq!(std::fs::read_to_string(&file).expect("it is still there"), "precious");
     let long = folder.path().join("x".repeat(120));
     let refused = ControlListener::bind(&long).await.err().expect("a refusal").to_string();

@@ -17,17 +17,7 @@ use tracing_subscriber::registry;
 pub const VARIABLES: [&str; 2] = ["VESTAL_LOG", "RUST_LOG"];
 
 /// Our own crates, by the names that their lines have.
-const OURS: [&str; 9] = [
-    "keeper",
-    "keyvault",
-    "oauth",
-    "renewal",
-    "secret",
-    "store",
-    "store_sql",
-    "vault",
-    "vestal",
-];
+const OURS: [&str; 9] = ["keeper", "keyvault", "oauth", "renewal", "secret", "store", "store_sql", "vault", "vestal"];
 
 /// Writes the log to stderr from now on: each line as a JSON object, or as text, in colour or not. Call it once, first
 /// thing; a second call changes nothing. Without a wish in the environment, lines of `least` and above are written.
@@ -134,24 +124,14 @@ mod tests {
             "hyper[within]=trace",
         ] {
             let page = written(wish, false);
-            for library in [
-                "hyper::proto::h1::io",
-                "h2",
-                "rustls::client",
-                "tokio::task",
-                "rusqlite",
-                "vestals",
-            ] {
+            for library in ["hyper::proto::h1::io", "h2", "rustls::client", "tokio::task", "rusqlite", "vestals"] {
                 for word in ["whispers", "mumbles"] {
                     assert!(!page.contains(&format!("{library} {word}")), "{wish}: {page}");
                 }
                 if wish.contains(",") || wish == "trace" {
                     assert!(page.contains(&format!("{library} speaks\n")), "{wish}: {page}");
                     let of_library = |line: &&str| line.contains(&format!("{library} speaks in a span"));
-                    assert!(
-                        page.lines().filter(of_library).all(|line| !line.contains("MARKED")),
-                        "{page}"
-                    );
+                    assert!(page.lines().filter(of_library).all(|line| !line.contains("MARKED")), "{page}");
                 }
             }
         }
@@ -173,25 +153,15 @@ mod tests {
     #[test]
     fn lines_of_json_are_objects_with_their_message() {
         let page = written("vestal=debug", true);
-        let lines: Vec<serde_json::Value> = page
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-            .collect();
-        let mumble = lines
-            .iter()
-            .find(|line| line["message"] == "vestal::listener mumbles")
-            .expect("the line");
-        assert_eq!(
-            (&mumble["level"], &mumble["target"]),
-            (&"DEBUG".into(), &"vestal::listener".into())
-        );
+        let lines: Vec<serde_json::Value> =
+            page.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        let mumble = lines.iter().find(|line| line["message"] == "vestal::listener mumbles").expect("the line");
+        assert_eq!((&mumble["level"], &mumble["target"]), (&"DEBUG".into(), &"vestal::listener".into()));
     }
 
     #[test]
     fn our_own_crates_are_all_listed() {
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("the folder of all crates");
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of all crates");
         let mut found: Vec<String> = std::fs::read_dir(crates)
             .expect("the folder can be read")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().replace('-', "_"))

@@ -108,11 +108,9 @@ impl Metric {
                 vec![described("version", "the version of the program")],
                 "Always 1. Its label says which Vestal this is.",
             ),
-            Self::ProcessStart => gauge(
-                "process_start_time_seconds",
-                vec![],
-                "When the process started, in seconds since 1970.",
-            ),
+            Self::ProcessStart => {
+                gauge("process_start_time_seconds", vec![], "When the process started, in seconds since 1970.")
+            }
             Self::KeeperSinceLook => gauge(
                 "vestal_keeper_since_look_seconds",
                 vec![],
@@ -171,10 +169,7 @@ impl Metric {
             ),
             Self::Alerts => counter(
                 "vestal_alerts",
-                vec![
-                    words("way", Way::ALL.map(Way::word)),
-                    words("outcome", AlertFate::ALL.map(AlertFate::word)),
-                ],
+                vec![words("way", Way::ALL.map(Way::word)), words("outcome", AlertFate::ALL.map(AlertFate::word))],
                 "Alerts to owners: `sent`, `failed` after the last try, or `dropped` because too many were waiting.",
             ),
         }
@@ -214,9 +209,7 @@ impl AttemptLabel {
     /// The label of an outcome. A class that isn't known counts as `unknown`.
     pub fn of(outcome: &store::Outcome) -> Self {
         match outcome {
-            store::Outcome::Renewed {
-                generation: Some(_), ..
-            } => Self::Renewed,
+            store::Outcome::Renewed { generation: Some(_), .. } => Self::Renewed,
             store::Outcome::Renewed { generation: None, .. } => Self::SameValue,
             store::Outcome::Failed { class, .. } => Self::all()
                 .into_iter()
@@ -258,21 +251,12 @@ Worth an alarm of your own, beside the alerts that Vestal itself sends to owners
 pub fn reference_page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for metric in Metric::ALL {
-        let Declaration {
-            name,
-            kind,
-            labels,
-            what,
-        } = metric.declaration();
+        let Declaration { name, kind, labels, what } = metric.declaration();
         let suffix = if kind == Kind::Counter { "_total" } else { "" };
         let _ = write!(page, "\n## `{name}{suffix}`\n\nA {}. {what}\n", kind.word());
         for (number, label) in labels.iter().enumerate() {
             let values = match &label.values {
-                Values::Words(words) => words
-                    .iter()
-                    .map(|word| format!("`{word}`"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                Values::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
                 Values::Described(text) => (*text).to_owned(),
             };
             let gap = if number == 0 { "\n" } else { "" };
@@ -283,35 +267,19 @@ pub fn reference_page() -> String {
 }
 
 fn counter(name: &'static str, labels: Vec<Label>, what: &'static str) -> Declaration {
-    Declaration {
-        name,
-        kind: Kind::Counter,
-        labels,
-        what,
-    }
+    Declaration { name, kind: Kind::Counter, labels, what }
 }
 
 fn gauge(name: &'static str, labels: Vec<Label>, what: &'static str) -> Declaration {
-    Declaration {
-        name,
-        kind: Kind::Gauge,
-        labels,
-        what,
-    }
+    Declaration { name, kind: Kind::Gauge, labels, what }
 }
 
 fn words<const N: usize>(name: &'static str, words: [&'static str; N]) -> Label {
-    Label {
-        name,
-        values: Values::Words(words.to_vec()),
-    }
+    Label { name, values: Values::Words(words.to_vec()) }
 }
 
 fn described(name: &'static str, text: &'static str) -> Label {
-    Label {
-        name,
-        values: Values::Described(text),
-    }
+    Label { name, values: Values::Described(text) }
 }
 
 #[cfg(test)]
@@ -322,10 +290,8 @@ mod tests {
 
     #[test]
     fn the_reference_page_of_metrics_is_up_to_date() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .nth(2)
-            .expect("crates/vestal is two below the root");
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/vestal is two below the root");
         let file = root.join("docs/metrics.md");
         if std::env::var_os("VESTAL_WRITE_DOCS").is_some_and(|value| value == "1") {
             std::fs::write(&file, reference_page()).expect("the page can be written");
@@ -341,11 +307,8 @@ mod tests {
 
     #[test]
     fn every_class_of_failure_has_a_label_of_its_own() {
-        let failed = |class: &str| store::Outcome::Failed {
-            class: class.to_owned(),
-            error: None,
-            words: String::new(),
-        };
+        let failed =
+            |class: &str| store::Outcome::Failed { class: class.to_owned(), error: None, words: String::new() };
         for label in AttemptLabel::all().into_iter().skip(2) {
             assert_eq!(AttemptLabel::of(&failed(label.name())), label);
         }
@@ -360,9 +323,6 @@ mod tests {
             | FailureClass::Unknown => 7,
         };
         assert_eq!(AttemptLabel::COUNT, 2 + counted(FailureClass::Unknown));
-        assert_eq!(
-            AttemptLabel::of(&failed("of the future")),
-            AttemptLabel::Failed(FailureClass::Unknown)
-        );
+        assert_eq!(AttemptLabel::of(&failed("of the future")), AttemptLabel::Failed(FailureClass::Unknown));
     }
 }

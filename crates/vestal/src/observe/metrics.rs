@@ -153,22 +153,17 @@ impl Metrics {
         match metric {
             Metric::BuildInfo => vec![sample([env!("CARGO_PKG_VERSION")], Value::Gauge(1.0))],
             Metric::ProcessStart => vec![sample([], Value::Gauge(seconds(self.started.0)))],
-            Metric::KeeperSinceLook => live
-                .since_look
-                .iter()
-                .map(|since| sample([], Value::Gauge(since.as_secs_f64())))
-                .collect(),
+            Metric::KeeperSinceLook => {
+                live.since_look.iter().map(|since| sample([], Value::Gauge(since.as_secs_f64()))).collect()
+            }
             Metric::KeeperTroubles => vec![sample([], Value::Counter(self.troubles.load(Relaxed)))],
             Metric::Tokens => survey.map_or_else(Vec::new, |(survey, _)| {
                 let count = |state| survey.states.get(&state).copied().unwrap_or(0);
-                TokenState::ALL
-                    .map(|state| sample([state.name()], Value::whole(count(state))))
-                    .into()
+                TokenState::ALL.map(|state| sample([state.name()], Value::whole(count(state)))).into()
             }),
-            Metric::TokensOverdue => survey
-                .iter()
-                .map(|(survey, _)| sample([], Value::whole(survey.overdue)))
-                .collect(),
+            Metric::TokensOverdue => {
+                survey.iter().map(|(survey, _)| sample([], Value::whole(survey.overdue))).collect()
+            }
             Metric::TokensLeastLife => survey
                 .and_then(|(survey, surveyed)| {
                     // It goes on shrinking between two rounds, so that it can't look well where rounds have ceased.
@@ -190,9 +185,8 @@ impl Metrics {
             Metric::StoreWritable => vec![sample([], Value::whole(u64::from(live.store_writable)))],
             Metric::AuditGaps => vec![sample([], Value::Counter(live.audit_gaps))],
             Metric::Alerts => {
-                let every = Way::ALL
-                    .into_iter()
-                    .flat_map(|way| AlertFate::ALL.into_iter().map(move |fate| (way, fate)));
+                let every =
+                    Way::ALL.into_iter().flat_map(|way| AlertFate::ALL.into_iter().map(move |fate| (way, fate)));
                 every
                     .map(|(way, fate)| sample([way.word(), fate.word()], Value::Counter(self.alerts(way, fate))))
                     .collect()
@@ -215,26 +209,17 @@ enum Value {
 }
 
 impl Value {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts stay far below 2^53, and are told to people"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53, and are told to people")]
     fn whole(count: u64) -> Self {
         Self::Gauge(count as f64)
     }
 }
 
 fn sample<const N: usize>(labels: [&'static str; N], value: Value) -> Sample {
-    Sample {
-        labels: labels.to_vec(),
-        value,
-    }
+    Sample { labels: labels.to_vec(), value }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of any date in use stay below 2^53"
-)]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of any date in use stay below 2^53")]
 fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
@@ -289,13 +274,7 @@ mod tests {
 
     fn moment(seconds: u64) -> Moment {
         let wall = Wall(1_800_000_000_000 + i64::try_from(seconds).expect("small") * 1000);
-        Moment {
-            wall,
-            boot: Boot {
-                id: 1,
-                ms: seconds * 1000,
-            },
-        }
+        Moment { wall, boot: Boot { id: 1, ms: seconds * 1000 } }
     }
 
     fn live(now: Moment) -> Live {
@@ -304,20 +283,12 @@ mod tests {
             since_look: Some(Duration::from_millis(2_500)),
             store_writable: true,
             audit_gaps: 3,
-            requests: vec![RequestCount {
-                operation: "SecretGet",
-                outcome: "allowed",
-                count: 7,
-            }],
+            requests: vec![RequestCount { operation: "SecretGet", outcome: "allowed", count: 7 }],
         }
     }
 
     fn failed(class: &str) -> store::Outcome {
-        store::Outcome::Failed {
-            class: class.to_owned(),
-            error: None,
-            words: String::new(),
-        }
+        store::Outcome::Failed { class: class.to_owned(), error: None, words: String::new() }
     }
 
     fn busy() -> Metrics {
@@ -371,30 +342,17 @@ mod tests {
                     let (series, value) = line.rsplit_once(' ').expect("a series and a value");
                     let name = series.split('{').next().expect("a name");
                     let counter = page.families[&current] == "counter";
-                    assert_eq!(
-                        name,
-                        if counter {
-                            format!("{current}_total")
-                        } else {
-                            current.clone()
-                        }
-                    );
+                    assert_eq!(name, if counter { format!("{current}_total") } else { current.clone() });
                     if let Some(labels) = series.strip_prefix(&format!("{name}{{")) {
                         let labels = labels.strip_suffix("\"}").expect("labels end");
                         for label in labels.split("\",") {
                             let (key, value) = label.split_once("=\"").expect("a key and a value");
-                            assert!(
-                                key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-                                "{key}"
-                            );
+                            assert!(key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{key}");
                             assert!(!value.contains('"'));
                         }
                     }
                     let value = value.parse().expect("a number");
-                    assert!(
-                        page.samples.insert(series.to_owned(), value).is_none(),
-                        "{series} is there once"
-                    );
+                    assert!(page.samples.insert(series.to_owned(), value).is_none(), "{series} is there once");
                 }
             }
             page
@@ -424,10 +382,7 @@ mod tests {
             ("vestal_attempts_total{outcome=\"same value\"}", 1.0),
             ("vestal_attempts_total{outcome=\"client\"}", 1.0),
             ("vestal_attempts_total{outcome=\"transient\"}", 0.0),
-            (
-                "vestal_requests_total{operation=\"SecretGet\",outcome=\"allowed\"}",
-                7.0,
-            ),
+            ("vestal_requests_total{operation=\"SecretGet\",outcome=\"allowed\"}", 7.0),
             ("vestal_store_writable", 1.0),
             ("vestal_audit_gaps_total", 3.0),
             ("vestal_alerts_total{way=\"webhook\",outcome=\"sent\"}", 1.0),
@@ -447,10 +402,7 @@ mod tests {
             for sample in metrics.samples(metric, &live, survey.as_ref()) {
                 assert_eq!(sample.labels.len(), declaration.labels.len(), "{}", declaration.name);
                 for (label, value) in declaration.labels.iter().zip(sample.labels) {
-                    assert!(
-                        !matches!(&label.values, Values::Words(words) if !words.contains(&value)),
-                        "{value}"
-                    );
+                    assert!(!matches!(&label.values, Values::Words(words) if !words.contains(&value)), "{value}");
                 }
             }
         }
@@ -459,25 +411,15 @@ mod tests {
     #[test]
     fn what_is_not_known_yet_is_absent_rather_than_zero() {
         let metrics = Metrics::new(Wall(0));
-        let page = Page::parse(&metrics.scrape(&Live {
-            since_look: None,
-            ..live(moment(0))
-        }));
-        for name in [
-            "vestal_tokens",
-            "vestal_tokens_overdue",
-            "vestal_tokens_least_life_seconds",
-        ] {
+        let page = Page::parse(&metrics.scrape(&Live { since_look: None, ..live(moment(0)) }));
+        for name in ["vestal_tokens", "vestal_tokens_overdue", "vestal_tokens_least_life_seconds"] {
             assert!(!page.families.contains_key(name), "{name}");
         }
         assert!(!page.families.contains_key("vestal_keeper_since_look_seconds"));
         metrics.survey(&Survey::default(), moment(1));
         let page = Page::parse(&metrics.scrape(&live(moment(1))));
         assert_eq!(page.samples["vestal_tokens{state=\"fresh\"}"], 0.0);
-        assert!(
-            !page.families.contains_key("vestal_tokens_least_life_seconds"),
-            "no token has an end"
-        );
+        assert!(!page.families.contains_key("vestal_tokens_least_life_seconds"), "no token has an end");
     }
 
     #[test]

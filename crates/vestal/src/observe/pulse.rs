@@ -41,10 +41,7 @@ mod tests {
     use super::*;
 
     fn moment(wall: i64, boot: u64) -> Moment {
-        Moment {
-            wall: Wall(wall * 1000),
-            boot: Boot { id: 1, ms: boot * 1000 },
-        }
+        Moment { wall: Wall(wall * 1000), boot: Boot { id: 1, ms: boot * 1000 } }
     }
 
     #[test]

@@ -26,10 +26,7 @@ pub struct Reason {
 impl Reason {
     /// A reason.
     pub fn new(check: &'static str, words: impl Into<String>) -> Self {
-        Self {
-            check,
-            words: words.into(),
-        }
+        Self { check, words: words.into() }
     }
 }
 
@@ -57,10 +54,7 @@ impl Readiness {
         let mut why = Vec::new();
         let mut warnings = Vec::new();
         match since_look {
-            None => why.push(Reason::new(
-                "keeper",
-                "the keeper has not started yet; it does so within seconds",
-            )),
+            None => why.push(Reason::new("keeper", "the keeper has not started yet; it does so within seconds")),
             Some(since) if since > LONGEST_SILENCE => why.push(Reason::new("keeper", silent(since))),
             Some(_) => {}
         }
@@ -72,20 +66,12 @@ impl Readiness {
             list.push(reason);
         }
         why.extend(wrong);
-        Self {
-            ready: why.is_empty(),
-            why,
-            warnings,
-        }
+        Self { ready: why.is_empty(), why, warnings }
     }
 
     /// The same as lines for people.
     pub(super) fn text(&self) -> String {
-        let mut text = if self.ready {
-            "ready\n".to_owned()
-        } else {
-            "not ready\n".to_owned()
-        };
+        let mut text = if self.ready { "ready\n".to_owned() } else { "not ready\n".to_owned() };
         for Reason { check, words } in &self.why {
             text.push_str(&format!("{check}: {words}\n"));
         }
@@ -113,19 +99,12 @@ fn certificate(ends: i64, now: i64) -> Option<(Reason, bool)> {
         return None;
     }
     let date = Timestamp::from_second(ends).map_or_else(|_| "an unknown date".to_owned(), |date| date.to_string());
-    let what = if left == 0 {
-        format!("ended on {date}")
-    } else {
-        format!("ends on {date}")
-    };
+    let what = if left == 0 { format!("ended on {date}") } else { format!("ends on {date}") };
     let words = format!(
         "the TLS certificate {what}, and clients refuse it from then on: put a new one into its files; it is read again by \
          itself within 30 seconds"
     );
-    Some((
-        Reason::new("certificate", words),
-        left <= CERTIFICATE_LAST_HOUR.as_secs(),
-    ))
+    Some((Reason::new("certificate", words), left <= CERTIFICATE_LAST_HOUR.as_secs()))
 }
 
 #[cfg(test)]
@@ -152,15 +131,9 @@ mod tests {
         let readiness = Readiness::judge(None, Err("the disk is full".to_owned()), NOW + 60, NOW, vec![missing]);
         assert!(!readiness.ready);
         let text = readiness.text();
-        let checks: Vec<_> = text
-            .lines()
-            .map(|line| line.split(':').next().unwrap_or_default())
-            .collect();
+        let checks: Vec<_> = text.lines().map(|line| line.split(':').next().unwrap_or_default()).collect();
         assert_eq!(checks, ["not ready", "keeper", "store", "certificate", "data"]);
-        assert!(
-            text.contains("the TLS certificate ends on 2027-01-15T08:01:00Z"),
-            "{text}"
-        );
+        assert!(text.contains("the TLS certificate ends on 2027-01-15T08:01:00Z"), "{text}");
     }
 
     #[test]
@@ -169,9 +142,7 @@ mod tests {
         assert!(judged(90).ready);
         let dead = judged(91);
         assert!(
-            dead.why[0]
-                .words
-                .starts_with("the keeper last looked for due tokens 1m 31s ago, and looks every 30s"),
+            dead.why[0].words.starts_with("the keeper last looked for due tokens 1m 31s ago, and looks every 30s"),
             "{dead:?}"
         );
     }
@@ -179,13 +150,9 @@ mod tests {
     #[test]
     fn a_certificate_warns_for_a_week_and_is_a_reason_in_its_last_hour() {
         let judged = |left| Readiness::judge(well(), Ok(()), NOW + left, NOW, vec![]);
-        for (left, ready, warnings) in [
-            (8 * 86_400, true, 0),
-            (7 * 86_400, true, 1),
-            (3_601, true, 1),
-            (3_600, false, 0),
-            (-5, false, 0),
-        ] {
+        for (left, ready, warnings) in
+            [(8 * 86_400, true, 0), (7 * 86_400, true, 1), (3_601, true, 1), (3_600, false, 0), (-5, false, 0)]
+        {
             let readiness = judged(left);
             assert_eq!((readiness.ready, readiness.warnings.len()), (ready, warnings), "{left}");
         }

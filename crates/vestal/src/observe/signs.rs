@@ -65,12 +65,7 @@ impl<V> Clone for Signs<V> {
 impl<V: Vitals> Signs<V> {
     /// Signs of the life behind `vitals`.
     pub fn new(vitals: V, metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(Inner {
-            vitals,
-            metrics,
-            pulse: Pulse::default(),
-            probed: Mutex::new(None),
-        }))
+        Self(Arc::new(Inner { vitals, metrics, pulse: Pulse::default(), probed: Mutex::new(None) }))
     }
 
     /// Answers one request: GET or HEAD of one of the three paths.
@@ -81,9 +76,7 @@ impl<V: Vitals> Signs<V> {
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
-            answer
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
         match path {
@@ -111,14 +104,12 @@ impl<V: Vitals> Signs<V> {
     fn health(&self) -> Response<Bytes> {
         let now = self.0.vitals.now();
         match self.since_look(now) {
-            Some(since) if since > LONGEST_SILENCE => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &format!("not alive: {}\n", silent(since)),
-            ),
-            Some(since) => text(
-                StatusCode::OK,
-                &format!("alive: the keeper looked for due tokens {} ago\n", Period::from(since)),
-            ),
+            Some(since) if since > LONGEST_SILENCE => {
+                text(StatusCode::SERVICE_UNAVAILABLE, &format!("not alive: {}\n", silent(since)))
+            }
+            Some(since) => {
+                text(StatusCode::OK, &format!("alive: the keeper looked for due tokens {} ago\n", Period::from(since)))
+            }
             None if now.wall.since(self.0.metrics.started()) > LONGEST_SILENCE => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not alive: the keeper did not start; the last lines of the log say why\n",
@@ -129,11 +120,7 @@ impl<V: Vitals> Signs<V> {
 
     async fn answer_readiness(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let readiness = self.readiness().await;
-        let status = if readiness.ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
+        let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         if !wants_json(request) {
             return text(status, &readiness.text());
         }
@@ -168,46 +155,32 @@ impl<V: Vitals> Signs<V> {
         {
             return said.clone();
         }
-        let said = tokio::time::timeout(PROBE_LIMIT, vitals.probe_store())
-            .await
-            .unwrap_or_else(|_| {
-                let limit = Period::from(PROBE_LIMIT);
-                Err(format!(
-                    "a write to the store took longer than {limit}: look whether its disk is overloaded or failing"
-                ))
-            });
+        let said = tokio::time::timeout(PROBE_LIMIT, vitals.probe_store()).await.unwrap_or_else(|_| {
+            let limit = Period::from(PROBE_LIMIT);
+            Err(format!(
+                "a write to the store took longer than {limit}: look whether its disk is overloaded or failing"
+            ))
+        });
         *probed = Some((vitals.now(), said.clone()));
         said
     }
 }
 
 fn wants_json(request: &Request<Bytes>) -> bool {
-    let mut accepted = request
-        .headers()
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let mut accepted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.any(|types| types.contains("application/json"))
 }
 
 fn text(status: StatusCode, words: &str) -> Response<Bytes> {
-    answer(
-        status,
-        "text/plain; charset=utf-8",
-        Bytes::copy_from_slice(words.as_bytes()),
-    )
+    answer(status, "text/plain; charset=utf-8", Bytes::copy_from_slice(words.as_bytes()))
 }
 
 /// An answer. To HEAD the listener sends its head alone, with the length that the body has.
 fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
@@ -242,12 +215,7 @@ mod tests {
 
     impl Patient {
         fn new() -> Self {
-            let condition = Condition {
-                now: 0,
-                looked: None,
-                store: Ok(()),
-                hangs: false,
-            };
+            let condition = Condition { now: 0, looked: None, store: Ok(()), hangs: false };
             Self(Arc::new(SyncMutex::new(condition)), Arc::default())
         }
 
@@ -267,10 +235,7 @@ mod tests {
     impl Vitals for Patient {
         fn now(&self) -> Moment {
             let now = self.condition().now;
-            Moment {
-                wall: wall(now),
-                boot: Boot { id: 1, ms: now * 1000 },
-            }
+            Moment { wall: wall(now), boot: Boot { id: 1, ms: now * 1000 } }
         }
 
         fn looked(&self) -> Wall {
@@ -291,11 +256,7 @@ mod tests {
         }
 
         fn requests(&self) -> Vec<RequestCount> {
-            vec![RequestCount {
-                operation: "SecretGet",
-                outcome: "allowed",
-                count: 9,
-            }]
+            vec![RequestCount { operation: "SecretGet", outcome: "allowed", count: 9 }]
         }
 
         fn audit_gaps(&self) -> u64 {
@@ -308,19 +269,12 @@ mod tests {
     }
 
     fn request(method: &str, path: &str) -> Request<Bytes> {
-        Request::builder()
-            .method(method)
-            .uri(path)
-            .body(Bytes::new())
-            .expect("a request")
+        Request::builder().method(method).uri(path).body(Bytes::new()).expect("a request")
     }
 
     async fn get(signs: &Signs<Patient>, path: &str) -> (u16, String) {
         let answer = signs.answer(&request("GET", path)).await;
-        (
-            answer.status().as_u16(),
-            String::from_utf8(answer.into_body().to_vec()).expect("text"),
-        )
+        (answer.status().as_u16(), String::from_utf8(answer.into_body().to_vec()).expect("text"))
     }
 
     #[tokio::test]
@@ -334,10 +288,7 @@ mod tests {
         assert_eq!(status, 503);
         assert!(words.starts_with("not alive: the keeper did not start"), "{words}");
         patient.change(|it| it.looked = Some(90));
-        assert_eq!(
-            get(&signs, "/healthz").await,
-            (200, "alive: the keeper looked for due tokens 1s ago\n".to_owned())
-        );
+        assert_eq!(get(&signs, "/healthz").await, (200, "alive: the keeper looked for due tokens 1s ago\n".to_owned()));
         patient.change(|it| it.now = 180);
         assert_eq!(get(&signs, "/healthz").await.0, 200);
         patient.change(|it| it.now = 181);
@@ -357,9 +308,7 @@ mod tests {
         assert!(words.starts_with("not ready\nkeeper: "), "{words}");
         assert!(words.ends_with("store: the disk is full: make room\n"), "{words}");
         let mut request = request("GET", "/readyz");
-        request
-            .headers_mut()
-            .insert(ACCEPT, HeaderValue::from_static("text/html, application/json;q=0.9"));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html, application/json;q=0.9"));
         let answer = signs.answer(&request).await;
         assert_eq!(
             (answer.status().as_u16(), &answer.headers()[CONTENT_TYPE]),
@@ -367,10 +316,7 @@ mod tests {
         );
         let json: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
         assert_eq!(json["ready"], false);
-        assert_eq!(
-            json["why"][1],
-            serde_json::json!({ "check": "store", "words": "the disk is full: make room" })
-        );
+        assert_eq!(json["why"][1], serde_json::json!({ "check": "store", "words": "the disk is full: make room" }));
         patient.change(|it| (it.store, it.looked, it.now) = (Ok(()), Some(6), 6));
         assert_eq!(get(&signs, "/readyz").await, (200, "ready\n".to_owned()));
     }
@@ -393,18 +339,13 @@ mod tests {
         assert_eq!(get(&signs, "/").await.0, 404);
         assert_eq!(get(&signs, "/metrics/").await.0, 404);
         let answer = signs.answer(&request("POST", "/readyz")).await;
-        assert_eq!(
-            (answer.status().as_u16(), &answer.headers()[ALLOW]),
-            (405, &HeaderValue::from_static("GET, HEAD"))
-        );
+        assert_eq!((answer.status().as_u16(), &answer.headers()[ALLOW]), (405, &HeaderValue::from_static("GET, HEAD")));
     }
 
     #[tokio::test]
     async fn a_real_client_gets_metrics_and_the_head_of_them() {
         let signs = Patient::new().signs();
-        let listener = Listener::bind("127.0.0.1:0".parse().expect("an address"))
-            .await
-            .expect("a port");
+        let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
         let address = listener.local_addr();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let service = move |request: Request<Bytes>, _: Peer| {
@@ -425,20 +366,11 @@ mod tests {
         };
         let (head, body) = ask("GET").await;
         assert!(head.starts_with("http/1.1 200"), "{head}");
-        assert!(
-            head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
-            "{head}"
-        );
-        assert!(
-            body.contains("\nvestal_requests_total{operation=\"SecretGet\",outcome=\"allowed\"} 9\n"),
-            "{body}"
-        );
+        assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
+        assert!(body.contains("\nvestal_requests_total{operation=\"SecretGet\",outcome=\"allowed\"} 9\n"), "{body}");
         let (head_alone, nothing) = ask("HEAD").await;
         assert_eq!(nothing, "");
-        assert!(
-            head_alone.contains(&format!("content-length: {}", body.len())),
-            "{head_alone}"
-        );
+        assert!(head_alone.contains(&format!("content-length: {}", body.len())), "{head_alone}");
         drop(stop);
         serving.await.expect("it stops");
     }

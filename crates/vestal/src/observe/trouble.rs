@@ -37,11 +37,7 @@ impl Troubles {
             known.remove(0);
         }
         // At the end, so that the first is always the one that was said longest ago.
-        known.push(Said {
-            words: words.to_owned(),
-            at: now,
-            unsaid: 0,
-        });
+        known.push(Said { words: words.to_owned(), at: now, unsaid: 0 });
         Some(unsaid)
     }
 }
@@ -53,13 +49,7 @@ mod tests {
     use super::*;
 
     fn at(second: u64) -> Moment {
-        Moment {
-            wall: Wall(0),
-            boot: Boot {
-                id: 1,
-                ms: second * 1000,
-            },
-        }
+        Moment { wall: Wall(0), boot: Boot { id: 1, ms: second * 1000 } }
     }
 
     #[test]

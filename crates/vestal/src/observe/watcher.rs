@@ -43,12 +43,7 @@ impl Watcher {
     /// A watcher that counts in `metrics`, hands notices to `alerts`, and sends every event to whoever has subscribed to
     /// `events`: a listener that falls behind by more than that channel holds misses some, and is told so.
     pub fn new(metrics: Arc<Metrics>, alerts: Alerts, events: broadcast::Sender<TokenEvent>) -> Self {
-        Self {
-            metrics,
-            alerts,
-            events,
-            troubles: Troubles::default(),
-        }
+        Self { metrics, alerts, events, troubles: Troubles::default() }
     }
 }
 
@@ -100,33 +95,17 @@ fn owned(event: &Event<'_>) -> TokenEvent {
 }
 
 fn log_attempt(event: &Event<'_>, attempt: &Attempt) {
-    let Event {
-        vault,
-        name,
-        generation,
-        ..
-    } = event;
+    let Event { vault, name, generation, .. } = event;
     let left = life(event.life_left);
     let next = match Wall(attempt.next_due) {
         Wall::NEVER => "no further attempt until somebody acts".to_owned(),
         due => format!("next attempt at {}", date(due)),
     };
     match &attempt.outcome {
-        Outcome::Renewed {
-            generation: renewed,
-            note,
-            ..
-        } => {
-            let what = if renewed.is_some() {
-                "renewed"
-            } else {
-                "looked after: the provider gave the same value again"
-            };
-            let note = if note.is_empty() {
-                String::new()
-            } else {
-                format!("; {note}")
-            };
+        Outcome::Renewed { generation: renewed, note, .. } => {
+            let what =
+                if renewed.is_some() { "renewed" } else { "looked after: the provider gave the same value again" };
+            let note = if note.is_empty() { String::new() } else { format!("; {note}") };
             tracing::info!("{vault}/{name} was {what}: generation {generation}, {left}, {next}{note}");
         }
         Outcome::Failed { class, words, .. } => {
@@ -195,13 +174,7 @@ mod tests {
         fn scrape(&self) -> String {
             let now = clock::now();
             let requests: Vec<RequestCount> = Vec::new();
-            self.metrics.scrape(&Live {
-                now,
-                since_look: None,
-                store_writable: true,
-                audit_gaps: 0,
-                requests,
-            })
+            self.metrics.scrape(&Live { now, since_look: None, store_writable: true, audit_gaps: 0, requests })
         }
     }
 
@@ -259,11 +232,7 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, meanwhile);
         let bytes = lines.0.lock().expect("the lock").clone();
-        String::from_utf8(bytes)
-            .expect("text")
-            .lines()
-            .map(|line| line.trim().to_owned())
-            .collect()
+        String::from_utf8(bytes).expect("text").lines().map(|line| line.trim().to_owned()).collect()
     }
 
     #[tokio::test]
@@ -283,17 +252,13 @@ mod tests {
             ]
         );
         let event = listener.try_recv().expect("an event");
-        assert_eq!(
-            (event.name.as_written(), event.generation, event.life_left_ms),
-            ("Api-Token", 7, Some(90_000))
-        );
+        assert_eq!((event.name.as_written(), event.generation, event.life_left_ms), ("Api-Token", 7, Some(90_000)));
         assert_eq!(event.attempt, Some(attempt(renewed(), 0)));
         listener.try_recv().expect("the other event");
         let page = stage.scrape();
-        for series in [
-            "vestal_attempts_total{outcome=\"renewed\"} 1\n",
-            "vestal_attempts_total{outcome=\"client\"} 1\n",
-        ] {
+        for series in
+            ["vestal_attempts_total{outcome=\"renewed\"} 1\n", "vestal_attempts_total{outcome=\"client\"} 1\n"]
+        {
             assert!(page.contains(series), "{page}");
         }
     }
@@ -317,30 +282,16 @@ mod tests {
                 stage.happens(Some(&attempt(failed(), repeats)), &[]);
             }
         });
-        let counted: Vec<_> = lines
-            .iter()
-            .map(|line| line.rsplit("; ").next().unwrap_or_default())
-            .collect();
+        let counted: Vec<_> = lines.iter().map(|line| line.rsplit("; ").next().unwrap_or_default()).collect();
         assert_eq!(lines.len(), 5, "{lines:#?}");
-        assert_eq!(
-            counted[1..],
-            [2, 4, 8, 16].map(|count| format!("it is the same for {count} attempts now"))
-        );
-        assert!(
-            stage
-                .scrape()
-                .contains("vestal_attempts_total{outcome=\"client\"} 21\n")
-        );
+        assert_eq!(counted[1..], [2, 4, 8, 16].map(|count| format!("it is the same for {count} attempts now")));
+        assert!(stage.scrape().contains("vestal_attempts_total{outcome=\"client\"} 21\n"));
     }
 
     #[tokio::test]
     async fn a_notice_is_logged_and_becomes_an_alert() {
         let stage = Stage::new();
-        let failing = Notice::Failing {
-            class: FailureClass::Client,
-            failures: 1,
-            left: None,
-        };
+        let failing = Notice::Failing { class: FailureClass::Client, failures: 1, left: None };
         let lines = logged(|| {
             stage.happens(Some(&attempt(failed(), 0)), &[failing]);
             stage.happens(None, &[Notice::Recovered]);

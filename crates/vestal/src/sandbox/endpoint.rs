@@ -30,9 +30,7 @@ impl Refusal {
     fn answer(&self) -> Response<Bytes> {
         let mut answer = answer(self.0, &json!({ "error": self.1 }));
         if self.0 == StatusCode::UNAUTHORIZED {
-            answer
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sandbox\""));
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sandbox\""));
         }
         answer
     }
@@ -82,10 +80,7 @@ impl Endpoint {
 
     /// Reads the form and checks the client, in HTTP Basic or in the form itself (RFC 6749, section 2.3.1).
     fn authenticated_form(&self, headers: &HeaderMap, body: &[u8]) -> Result<Form, Refusal> {
-        let media_type = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(Refusal(StatusCode::BAD_REQUEST, "invalid_request"));
@@ -106,21 +101,16 @@ impl Endpoint {
         let known = client.is_some_and(|(id, secret)| {
             id == self.client_id && equal_in_constant_time(secret.as_bytes(), self.client_secret.expose())
         });
-        if known {
-            Ok(form)
-        } else {
-            Err(Refusal(StatusCode::UNAUTHORIZED, "invalid_client"))
-        }
+        if known { Ok(form) } else { Err(Refusal(StatusCode::UNAUTHORIZED, "invalid_client")) }
     }
 }
 
 /// The answer of a fault, with bodies as Discord has them: they are no OAuth errors.
 pub(super) fn faulty(fault: Fault) -> Response<Bytes> {
     match fault {
-        Fault::Fail => answer(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            &json!({ "message": "500: Internal Server Error", "code": 0 }),
-        ),
+        Fault::Fail => {
+            answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "message": "500: Internal Server Error", "code": 0 }))
+        }
         Fault::Limit(retry_after) => {
             let seconds = retry_after.as_secs();
             let body = json!({ "message": "You are being rate limited.", "retry_after": seconds, "global": false });
@@ -149,10 +139,7 @@ fn basic_credentials(header: &HeaderValue) -> Option<(String, String)> {
 fn form_decoded(text: &str) -> String {
     // The parser reads a whole form: with a name before it, the text is a value.
     let form = format!("v={}", text.replace('&', "%26"));
-    url::form_urlencoded::parse(form.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+    url::form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response<Bytes> {
@@ -173,20 +160,12 @@ mod tests {
     fn endpoint() -> Endpoint {
         let client_secret = Secret::copy_of(b"s:cr&t %");
         let mint = Mint::new(&client_secret);
-        Endpoint {
-            client_id: "an id".into(),
-            client_secret,
-            mint,
-            lifetime: 60,
-        }
+        Endpoint { client_id: "an id".into(), client_secret, mint, lifetime: 60 }
     }
 
     fn headers(authorization: Option<&str>) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"));
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.parse().expect("a header"));
         }
@@ -226,41 +205,17 @@ mod tests {
         let grant = "grant_type=client_credentials";
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         for (form, authorization, status, error) in [
-            (
-                format!("{grant}&client_id=an+id&client_secret=wrong"),
-                None,
-                401,
-                "invalid_client",
-            ),
-            (
-                format!("{grant}&client_id=other&client_secret=s%3Acr%26t+%25"),
-                None,
-                401,
-                "invalid_client",
-            ),
+            (format!("{grant}&client_id=an+id&client_secret=wrong"), None, 401, "invalid_client"),
+            (format!("{grant}&client_id=other&client_secret=s%3Acr%26t+%25"), None, 401, "invalid_client"),
             (grant.to_owned(), None, 401, "invalid_client"),
             (grant.to_owned(), Some(basic("an+id:wrong")), 401, "invalid_client"),
-            (
-                format!("{grant}&{IN_FORM}"),
-                Some("Bearer x".to_owned()),
-                401,
-                "invalid_client",
-            ),
-            (
-                format!("grant_type=password&{IN_FORM}"),
-                None,
-                400,
-                "unsupported_grant_type",
-            ),
+            (format!("{grant}&{IN_FORM}"), Some("Bearer x".to_owned()), 401, "invalid_client"),
+            (format!("grant_type=password&{IN_FORM}"), None, 400, "unsupported_grant_type"),
             (IN_FORM.to_owned(), None, 400, "invalid_request"),
             (format!("{grant}&{grant}&{IN_FORM}"), None, 400, "invalid_request"),
         ] {
             let refused = endpoint().token(&headers(authorization.as_deref()), form.as_bytes(), [1; 16], NOW);
-            assert_eq!(
-                (refused.status().as_u16(), &parsed(&refused)["error"]),
-                (status, &json!(error)),
-                "{form}"
-            );
+            assert_eq!((refused.status().as_u16(), &parsed(&refused)["error"]), (status, &json!(error)), "{form}");
         }
         let no_form = endpoint().token(&HeaderMap::new(), grant.as_bytes(), [1; 16], NOW);
         assert_eq!(no_form.status(), 400);

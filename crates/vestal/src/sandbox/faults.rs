@@ -83,38 +83,16 @@ mod tests {
 
     #[test]
     fn nothing_goes_wrong_by_default_and_everything_at_one() {
-        let always = Faults {
-            fail: 1.0,
-            slow: 1.0,
-            ..Faults::default()
-        };
+        let always = Faults { fail: 1.0, slow: 1.0, ..Faults::default() };
         for number in 0..1_000 {
-            assert_eq!(
-                Faults::default().treatment(number),
-                Treatment {
-                    fault: None,
-                    delay: None
-                }
-            );
-            assert_eq!(
-                always.treatment(number),
-                Treatment {
-                    fault: Some(Fault::Fail),
-                    delay: Some(always.delay)
-                }
-            );
+            assert_eq!(Faults::default().treatment(number), Treatment { fault: None, delay: None });
+            assert_eq!(always.treatment(number), Treatment { fault: Some(Fault::Fail), delay: Some(always.delay) });
         }
     }
 
     #[test]
     fn shares_are_kept_and_the_seed_decides_which() {
-        let faults = |seed| Faults {
-            seed,
-            fail: 0.2,
-            limit: 0.1,
-            slow: 0.5,
-            ..Faults::default()
-        };
+        let faults = |seed| Faults { seed, fail: 0.2, limit: 0.1, slow: 0.5, ..Faults::default() };
         let sequence = |seed| (0..10_000).map(move |number| faults(seed).treatment(number));
         let count = |wanted: fn(&Treatment) -> bool| sequence(7).filter(wanted).count();
         assert!((1_800..2_200).contains(&count(|it| it.fault == Some(Fault::Fail))));

@@ -123,20 +123,12 @@ impl Sandbox {
         };
         let (stop, stopped) = oneshot::channel();
         // A request that is slow on demand must not hold up the end.
-        let limits = Limits {
-            drain: Duration::from_millis(100),
-            ..Limits::default()
-        };
+        let limits = Limits { drain: Duration::from_millis(100), ..Limits::default() };
         let task = tokio::spawn(listener.serve(Transport::Tls(tls), limits, service, async {
             // Dropping the sandbox stops it as well as asking it to stop.
             drop(stopped.await);
         }));
-        Ok(Self {
-            address,
-            counters,
-            stop: Some(stop),
-            task,
-        })
+        Ok(Self { address, counters, stop: Some(stop), task })
     }
 
     /// Where it listens.
@@ -162,14 +154,7 @@ impl Sandbox {
     /// What it has counted so far.
     pub fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
-        let Counters {
-            token_requests,
-            issued,
-            refused,
-            faults,
-            delayed,
-            introspections,
-        } = &*self.counters;
+        let Counters { token_requests, issued, refused, faults, delayed, introspections } = &*self.counters;
         Counts {
             token_requests: read(token_requests),
             issued: read(issued),
@@ -206,9 +191,7 @@ impl<N: Fn() -> i64> Server<N> {
         }
         if path == INTROSPECTION_PATH {
             self.counters.introspections.fetch_add(1, Relaxed);
-            return self
-                .endpoint
-                .introspection(request.headers(), request.body(), (self.now)());
+            return self.endpoint.introspection(request.headers(), request.body(), (self.now)());
         }
         self.token(&request).await
     }
@@ -226,14 +209,8 @@ impl<N: Fn() -> i64> Server<N> {
         }
         let mut random = [0; 16];
         aws_lc_rs::rand::fill(&mut random).expect("the operating system gives random bytes");
-        let answer = self
-            .endpoint
-            .token(request.headers(), request.body(), random, (self.now)());
-        let counter = if answer.status().is_success() {
-            &self.counters.issued
-        } else {
-            &self.counters.refused
-        };
+        let answer = self.endpoint.token(request.headers(), request.body(), random, (self.now)());
+        let counter = if answer.status().is_success() { &self.counters.issued } else { &self.counters.refused };
         counter.fetch_add(1, Relaxed);
         answer
     }

@@ -23,22 +23,11 @@ impl World {
         let certificate: CertificateDer<'static> = authority.certificate().clone();
         let tls =
             ServerCertificate::load(CertificateSource::Local(authority)).unwrap_or_else(|error| panic!("{error}"));
-        let options = SandboxOptions {
-            faults,
-            ..SandboxOptions::new("vestal", Secret::from(SECRET.to_owned()))
-        };
-        let sandbox = Sandbox::start(options, tls.server_config(), unix_seconds)
-            .await
-            .expect("a sandbox");
-        let own_provider = OwnProvider {
-            host: sandbox.host().to_owned(),
-            address: sandbox.addr(),
-            authority: certificate,
-        };
-        let rules = OutboundRules {
-            own_provider: Some(own_provider),
-            ..OutboundRules::default()
-        };
+        let options = SandboxOptions { faults, ..SandboxOptions::new("vestal", Secret::from(SECRET.to_owned())) };
+        let sandbox = Sandbox::start(options, tls.server_config(), unix_seconds).await.expect("a sandbox");
+        let own_provider =
+            OwnProvider { host: sandbox.host().to_owned(), address: sandbox.addr(), authority: certificate };
+        let rules = OutboundRules { own_provider: Some(own_provider), ..OutboundRules::default() };
         let connector = Connector::new(rules).unwrap_or_else(|error| panic!("{error}"));
         Self { sandbox, connector }
     }
@@ -53,15 +42,11 @@ impl World {
             )],
             body: Secret::from(format!("client_id=vestal&client_secret={SECRET}&{form}")),
         };
-        self.connector
-            .send(request, Duration::from_secs(30))
-            .await
-            .unwrap_or_else(|error| panic!("{error}"))
+        self.connector.send(request, Duration::from_secs(30)).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     async fn token(&self) -> HttpAnswer {
-        self.post(&self.sandbox.token_url(), "grant_type=client_credentials")
-            .await
+        self.post(&self.sandbox.token_url(), "grant_type=client_credentials").await
     }
 }
 
@@ -81,26 +66,12 @@ async fn a_token_from_the_sandbox_lives_by_its_own_word() {
     let told = json(&world.post(&world.sandbox.introspection_url(), "token=foreign").await);
     assert_eq!(told["active"], false);
     let counts = world.sandbox.counts();
-    assert_eq!(
-        counts,
-        Counts {
-            token_requests: 2,
-            issued: 2,
-            introspections: 2,
-            ..Counts::default()
-        }
-    );
+    assert_eq!(counts, Counts { token_requests: 2, issued: 2, introspections: 2, ..Counts::default() });
 }
 
 #[tokio::test]
 async fn it_misbehaves_as_its_seed_says() {
-    let faults = Faults {
-        seed: 3,
-        fail: 0.3,
-        limit: 0.3,
-        retry_after: Duration::from_secs(7),
-        ..Faults::default()
-    };
+    let faults = Faults { seed: 3, fail: 0.3, limit: 0.3, retry_after: Duration::from_secs(7), ..Faults::default() };
     let world = World::start(faults).await;
     let mut statuses = Vec::new();
     for _ in 0..20 {
@@ -125,12 +96,7 @@ async fn it_misbehaves_as_its_seed_says() {
 
 #[tokio::test]
 async fn a_late_answer_is_still_the_right_one() {
-    let world = World::start(Faults {
-        slow: 1.0,
-        delay: Duration::from_millis(1),
-        ..Faults::default()
-    })
-    .await;
+    let world = World::start(Faults { slow: 1.0, delay: Duration::from_millis(1), ..Faults::default() }).await;
     assert_eq!(world.token().await.status, 200);
     assert_eq!(world.sandbox.counts().delayed, 1);
 }

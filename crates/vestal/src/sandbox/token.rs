@@ -19,10 +19,7 @@ pub(super) struct Mint(hmac::Key);
 impl Mint {
     /// A mint whose tokens another of the same client secret knows too.
     pub(super) fn new(client_secret: &Secret) -> Self {
-        let derived = hmac::sign(
-            &hmac::Key::new(hmac::HMAC_SHA256, client_secret.expose()),
-            b"vestal/sandbox/1",
-        );
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, client_secret.expose()), b"vestal/sandbox/1");
         Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
     }
 
@@ -55,10 +52,7 @@ mod tests {
         let mint = Mint::new(&Secret::copy_of(b"client secret"));
         let token = mint.issue([7; 16], 1_790_000_060);
         assert_eq!(mint.expiry_of(&token), Some(1_790_000_060));
-        assert_eq!(
-            Mint::new(&Secret::copy_of(b"client secret")).expiry_of(&token),
-            Some(1_790_000_060)
-        );
+        assert_eq!(Mint::new(&Secret::copy_of(b"client secret")).expiry_of(&token), Some(1_790_000_060));
         assert_eq!(Mint::new(&Secret::copy_of(b"another")).expiry_of(&token), None);
     }
 
@@ -69,14 +63,7 @@ mod tests {
         let mut forged = token.clone().into_bytes();
         forged[30] ^= 1;
         let forged = String::from_utf8(forged).expect("ASCII");
-        for text in [
-            "",
-            "sandbox_",
-            "sandbox_AAAA",
-            &forged,
-            &token[8..],
-            &format!("{token}AAAA"),
-        ] {
+        for text in ["", "sandbox_", "sandbox_AAAA", &forged, &token[8..], &format!("{token}AAAA")] {
             assert_eq!(mint.expiry_of(text), None, "{text}");
         }
     }

@@ -25,9 +25,7 @@ const SYSTEM_BUNDLES: [&str; 6] = [
 /// Where `authority` can't be read or `bundle` can't be written.
 pub fn write_ca_bundle(bundle: &Path, authority: &Path) -> Result<Option<PathBuf>, TlsError> {
     let ours = fs::read(authority).map_err(|error| TlsError::io(authority, "reading it", &error))?;
-    let system = SYSTEM_BUNDLES
-        .iter()
-        .find_map(|path| Some((PathBuf::from(path), fs::read(path).ok()?)));
+    let system = SYSTEM_BUNDLES.iter().find_map(|path| Some((PathBuf::from(path), fs::read(path).ok()?)));
     let mut content = Vec::new();
     if let Some((_, certificates)) = &system {
         content.extend_from_slice(certificates);
@@ -49,9 +47,7 @@ mod tests {
     fn the_bundle_holds_the_systems_authorities_and_ours() {
         let folder = tempfile::tempdir().expect("a folder");
         let (authority, bundle) = (folder.path().join("ca.pem"), folder.path().join("ca-bundle.pem"));
-        let ours = rcgen::generate_simple_self_signed(["ours".to_owned()])
-            .expect("a certificate")
-            .cert;
+        let ours = rcgen::generate_simple_self_signed(["ours".to_owned()]).expect("a certificate").cert;
         fs::write(&authority, ours.pem()).expect("writing");
         let system = write_ca_bundle(&bundle, &authority).expect("a bundle");
         let certificates = read_certificates(&bundle).expect("certificates");

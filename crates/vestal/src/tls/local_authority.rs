@@ -77,29 +77,16 @@ impl LocalNames {
 
     /// The networks that the authority may sign addresses of.
     fn networks(&self) -> Vec<(IpAddr, u8)> {
-        self.addresses
-            .iter()
-            .map(|address| (*address, if address.is_ipv4() { 32 } else { 128 }))
-            .collect()
+        self.addresses.iter().map(|address| (*address, if address.is_ipv4() { 32 } else { 128 })).collect()
     }
 
     fn name_facts(&self) -> BTreeSet<String> {
-        self.dns
-            .iter()
-            .map(|name| dns(name))
-            .chain(self.addresses.iter().map(|address| ip(*address)))
-            .collect()
+        self.dns.iter().map(|name| dns(name)).chain(self.addresses.iter().map(|address| ip(*address))).collect()
     }
 
     fn permitted_facts(&self) -> BTreeSet<String> {
         let roots = self.roots.iter().map(|root| dns(root));
-        roots
-            .chain(
-                self.networks()
-                    .into_iter()
-                    .map(|(address, prefix)| ip_range(address, prefix)),
-            )
-            .collect()
+        roots.chain(self.networks().into_iter().map(|(address, prefix)| ip_range(address, prefix))).collect()
     }
 }
 
@@ -135,12 +122,7 @@ impl LocalAuthority {
                 (certificate, former.is_some())
             }
         };
-        let authority = Self {
-            folder: folder.to_owned(),
-            names,
-            certificate,
-            replaced,
-        };
+        let authority = Self { folder: folder.to_owned(), names, certificate, replaced };
         let public = authority.certificate_file();
         let public_pem = pem_of(&authority.certificate);
         if std::fs::read(&public).ok().as_deref() != Some(public_pem.as_bytes()) {
@@ -193,10 +175,7 @@ impl LocalAuthority {
         let key = read_private(&key_path)?
             .ok_or_else(|| TlsError::new(&key_path, "it is gone; start Vestal again, and it makes a new one"))?;
         let pem = make_server(&self.names, &self.certificate, &key, now, authority.ends).map_err(|error| {
-            TlsError::new(
-                &key_path,
-                format_args!("the server's certificate can't be signed with it: {error}"),
-            )
+            TlsError::new(&key_path, format_args!("the server's certificate can't be signed with it: {error}"))
         })?;
         replace(&path, 0o600, pem.as_bytes())?;
         Ok(true)
@@ -211,10 +190,7 @@ fn read_pair(path: &Path, pem: &[u8]) -> Result<(CertificateDer<'static>, Facts)
 }
 
 fn not_understood(path: &Path) -> TlsError {
-    TlsError::new(
-        path,
-        "its certificate is damaged; move the file away, and Vestal makes a new one",
-    )
+    TlsError::new(path, "its certificate is damaged; move the file away, and Vestal makes a new one")
 }
 
 fn make_authority(names: &LocalNames, now: i64) -> Result<(Zeroizing<String>, CertificateDer<'static>), rcgen::Error> {
@@ -228,20 +204,11 @@ fn make_authority(names: &LocalNames, now: i64) -> Result<(Zeroizing<String>, Ce
     let networks = names.networks().into_iter();
     let networks =
         networks.map(|(address, prefix)| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, prefix)));
-    params.name_constraints = Some(NameConstraints {
-        permitted_subtrees: roots.chain(networks).collect(),
-        excluded_subtrees: vec![],
-    });
+    params.name_constraints =
+        Some(NameConstraints { permitted_subtrees: roots.chain(networks).collect(), excluded_subtrees: vec![] });
     // Two authorities of the same name confuse clients that find an issuer by its name.
-    let id: String = params
-        .key_identifier(&key)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("Vestal local CA {id}"));
+    let id: String = params.key_identifier(&key).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    params.distinguished_name.push(DnType::CommonName, format!("Vestal local CA {id}"));
     let certificate = params.self_signed(&key)?;
     let pem = Zeroizing::new(format!("{}{}", *Zeroizing::new(key.serialize_pem()), certificate.pem()));
     key.zeroize();
@@ -262,13 +229,9 @@ fn make_server(
     validity(&mut params, now, (now + SERVER_SECONDS).min(authority_ends));
     params.distinguished_name.push(DnType::CommonName, "Vestal");
     for name in &names.dns {
-        params
-            .subject_alt_names
-            .push(SanType::DnsName(name.as_str().try_into()?));
+        params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into()?));
     }
-    params
-        .subject_alt_names
-        .extend(names.addresses.iter().copied().map(SanType::IpAddress));
+    params.subject_alt_names.extend(names.addresses.iter().copied().map(SanType::IpAddress));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // Python 3.13 and OpenSSL's strict mode refuse a certificate without it.
@@ -315,9 +278,7 @@ mod tests {
 
     fn server_facts(authority: &LocalAuthority) -> Facts {
         let pem = fs::read(authority.server_file()).expect("server.pem");
-        read_pair(Path::new("server.pem"), &pem)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .1
+        read_pair(Path::new("server.pem"), &pem).unwrap_or_else(|error| panic!("{error}")).1
     }
 
     #[test]
@@ -332,10 +293,7 @@ mod tests {
         assert_eq!(mode(&authority.server_file()), 0o600);
         let public = fs::read_to_string(authority.certificate_file()).expect("ca.pem");
         assert!(!public.contains("PRIVATE KEY"));
-        assert_eq!(
-            certificates_in(Path::new("ca.pem"), public.as_bytes()),
-            Ok(vec![authority.certificate().clone()])
-        );
+        assert_eq!(certificates_in(Path::new("ca.pem"), public.as_bytes()), Ok(vec![authority.certificate().clone()]));
     }
 
     #[test]
@@ -379,10 +337,7 @@ mod tests {
         assert!(moved.was_replaced());
         assert_ne!(first.certificate(), moved.certificate());
         assert!(server_facts(&moved).names.contains("dns:*.vault.other.example"));
-        assert_eq!(
-            server_facts(&moved).signer_key_id,
-            facts(moved.certificate()).expect("facts").key_id
-        );
+        assert_eq!(server_facts(&moved).signer_key_id, facts(moved.certificate()).expect("facts").key_id);
     }
 
     #[test]
@@ -391,10 +346,7 @@ mod tests {
         assert_eq!(dev.dns, ["localhost", "vault.localhost", "*.vault.localhost"]);
         assert_eq!(dev.roots, ["localhost"]);
         let real = LocalNames::new("Vault.Example.com", "login.example.com");
-        assert_eq!(
-            real.dns[3..],
-            ["vault.example.com", "*.vault.example.com", "login.example.com"]
-        );
+        assert_eq!(real.dns[3..], ["vault.example.com", "*.vault.example.com", "login.example.com"]);
         assert_eq!(real.roots, ["localhost", "vault.example.com", "login.example.com"]);
         let address = LocalNames::new("vault.example.com", "[fd00::1]");
         assert!(address.addresses.contains(&"fd00::1".parse().expect("an address")));
@@ -406,20 +358,11 @@ mod tests {
         open(folder.path(), NOW);
         let path = folder.path().join("authority.pem");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
-        let refused = LocalAuthority::open(folder.path(), names(), NOW)
-            .err()
-            .expect("a refusal")
-            .to_string();
-        assert!(
-            refused.contains("mode 644") && refused.contains("chmod u=rw,go= "),
-            "{refused}"
-        );
+        let refused = LocalAuthority::open(folder.path(), names(), NOW).err().expect("a refusal").to_string();
+        assert!(refused.contains("mode 644") && refused.contains("chmod u=rw,go= "), "{refused}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
         fs::write(&path, "no certificate").expect("writing");
-        let refused = LocalAuthority::open(folder.path(), names(), NOW)
-            .err()
-            .expect("a refusal")
-            .to_string();
+        let refused = LocalAuthority::open(folder.path(), names(), NOW).err().expect("a refusal").to_string();
         assert!(refused.contains("authority.pem"), "{refused}");
     }
 
@@ -443,14 +386,11 @@ mod tests {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(authority.certificate().clone()).expect("an authority");
         let provider = crate::tls::crypto_provider();
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
-            .build()
-            .expect("a verifier");
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().expect("a verifier");
         let accepted = |names: &LocalNames, host: &'static str| {
             let pem = make_server(names, authority.certificate(), &key, NOW, NOW + AUTHORITY_SECONDS).expect("signed");
-            let certificate = certificates_in(Path::new("server.pem"), pem.as_bytes())
-                .expect("a certificate")
-                .remove(0);
+            let certificate =
+                certificates_in(Path::new("server.pem"), pem.as_bytes()).expect("a certificate").remove(0);
             let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW.unsigned_abs()));
             let host = ServerName::try_from(host).expect("a host");
             rustls::client::danger::ServerCertVerifier::verify_server_cert(
@@ -466,10 +406,7 @@ mod tests {
         assert!(accepted(&names(), "dev.vault.localhost"));
         assert!(accepted(&names(), "a.vault.example.com"));
         assert!(accepted(&names(), "127.0.0.1"));
-        assert!(!accepted(
-            &LocalNames::new("vault.example.com", "discord.com"),
-            "discord.com"
-        ));
+        assert!(!accepted(&LocalNames::new("vault.example.com", "discord.com"), "discord.com"));
         assert!(!accepted(&LocalNames::new("vault.example.com", "10.0.0.1"), "10.0.0.1"));
     }
 }

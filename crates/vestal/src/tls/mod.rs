@@ -29,10 +29,7 @@ pub struct TlsError {
 
 impl TlsError {
     pub(crate) fn new(path: &Path, what: impl fmt::Display) -> Self {
-        Self {
-            path: path.to_owned(),
-            what: what.to_string(),
-        }
+        Self { path: path.to_owned(), what: what.to_string() }
     }
 
     pub(crate) fn io(path: &Path, doing: &str, error: &io::Error) -> Self {
@@ -57,9 +54,7 @@ impl std::error::Error for TlsError {}
 /// The one crypto provider, aws-lc-rs. All of our TLS configurations name it.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER
-        .get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .clone()
+    PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())).clone()
 }
 
 /// Makes it the process's default too, for libraries that ask for that. Call it once, at the start; a second call
@@ -79,14 +74,9 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
 }
 
 pub(crate) fn certificates_in(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| {
-            TlsError::new(
-                path,
-                format_args!("it is no valid PEM ({error}); export the certificate again"),
-            )
-        })?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| {
+        TlsError::new(path, format_args!("it is no valid PEM ({error}); export the certificate again"))
+    })?;
     if found.is_empty() {
         return Err(TlsError::new(
             path,

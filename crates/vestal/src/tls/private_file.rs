@@ -19,10 +19,7 @@ pub(super) fn private_folder(path: &Path) -> Result<(), TlsError> {
     }
     let metadata = fs::symlink_metadata(path).map_err(|error| TlsError::io(path, "looking at it", &error))?;
     if !metadata.is_dir() {
-        return Err(TlsError::new(
-            path,
-            "it is no folder; move it away, and Vestal makes one",
-        ));
+        return Err(TlsError::new(path, "it is no folder; move it away, and Vestal makes one"));
     }
     check_owner_and_mode(path, &metadata, 0o022, "u=rwx,go=")
 }
@@ -53,15 +50,8 @@ pub(super) fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), TlsE
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(writing(error)),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)
-        .map_err(writing)?;
-    file.write_all(content)
-        .and_then(|()| file.sync_all())
-        .map_err(writing)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(writing)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(writing)?;
     fs::rename(&temporary, path).map_err(writing)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(writing)

@@ -68,11 +68,7 @@ impl ServerCertificate {
     /// Where a file can't be read or understood, or where key and certificate don't belong together.
     pub fn load(source: CertificateSource) -> Result<Arc<Self>, TlsError> {
         let current = read(&source)?;
-        Ok(Arc::new(Self {
-            source,
-            current: RwLock::new(current),
-            last_failure: Mutex::new(None),
-        }))
+        Ok(Arc::new(Self { source, current: RwLock::new(current), last_failure: Mutex::new(None) }))
     }
 
     /// The TLS settings of a listener that shows this certificate: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
@@ -112,9 +108,7 @@ impl ServerCertificate {
             CertificateSource::Local(authority) => authority.renew_server_if_due(now).and_then(|_| read(&self.source)),
             CertificateSource::Files { .. } => read(&self.source),
         };
-        let change = found
-            .and_then(|found| self.take_over(found, now))
-            .unwrap_or_else(Change::Kept);
+        let change = found.and_then(|found| self.take_over(found, now)).unwrap_or_else(Change::Kept);
         self.log(&change);
         change
     }
@@ -166,21 +160,13 @@ impl ServerCertificate {
 
 impl ResolvesServerCert for ServerCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(
-            self.current
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .certified
-                .clone(),
-        )
+        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).certified.clone())
     }
 }
 
 impl fmt::Debug for ServerCertificate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("ServerCertificate")
-            .field("ends", &self.ends())
-            .finish_non_exhaustive()
+        out.debug_struct("ServerCertificate").field("ends", &self.ends()).finish_non_exhaustive()
     }
 }
 
@@ -205,17 +191,10 @@ fn read(source: &CertificateSource) -> Result<Current, TlsError> {
     let chain_pem = read_file(&certificate_file)?;
     let key_pem = read_file(&key_file)?;
     let chain = certificates_in(&certificate_file, &chain_pem)?;
-    let facts = facts(&chain[0]).ok_or_else(|| {
-        TlsError::new(
-            &certificate_file,
-            "its first certificate is damaged; export the chain again",
-        )
-    })?;
+    let facts = facts(&chain[0])
+        .ok_or_else(|| TlsError::new(&certificate_file, "its first certificate is damaged; export the chain again"))?;
     let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
-        TlsError::new(
-            &key_file,
-            "no private key is in it; name a PEM file with an unencrypted PKCS#8, RSA or EC key",
-        )
+        TlsError::new(&key_file, "no private key is in it; name a PEM file with an unencrypted PKCS#8, RSA or EC key")
     })?;
     let certified = CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => TlsError::new(
@@ -238,18 +217,11 @@ fn read(source: &CertificateSource) -> Result<Current, TlsError> {
     }
     let mut content = [0; 32];
     content.copy_from_slice(digest.finish().as_ref());
-    Ok(Current {
-        certified: Arc::new(certified),
-        content,
-        names: facts.names,
-        ends: facts.ends,
-    })
+    Ok(Current { certified: Arc::new(certified), content, names: facts.names, ends: facts.ends })
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|error| TlsError::io(path, "reading it", &error))
+    fs::read(path).map(Zeroizing::new).map_err(|error| TlsError::io(path, "reading it", &error))
 }
 
 #[cfg(test)]
@@ -270,11 +242,7 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
-            let files = Self {
-                _folder: folder,
-                certificate,
-                key,
-            };
+            let files = Self { _folder: folder, certificate, key };
             files.write("one.example", 2040);
             files
         }
@@ -286,10 +254,7 @@ mod tests {
         }
 
         fn load(&self) -> Arc<ServerCertificate> {
-            let source = CertificateSource::Files {
-                certificate: self.certificate.clone(),
-                key: self.key.clone(),
-            };
+            let source = CertificateSource::Files { certificate: self.certificate.clone(), key: self.key.clone() };
             ServerCertificate::load(source).unwrap_or_else(|error| panic!("{error}"))
         }
     }
@@ -298,10 +263,7 @@ mod tests {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         params.not_after = rcgen::date_time_ymd(end_year, 1, 1);
-        (
-            params.self_signed(&key).expect("a certificate").pem(),
-            key.serialize_pem(),
-        )
+        (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
     }
 
     #[test]
@@ -310,9 +272,7 @@ mod tests {
         let certificate = files.load();
         assert_eq!(certificate.look(NOW), Change::Unchanged);
         files.write("two.example", 2041);
-        let Change::Replaced { ends } = certificate.look(NOW) else {
-            panic!("not replaced")
-        };
+        let Change::Replaced { ends } = certificate.look(NOW) else { panic!("not replaced") };
         assert_eq!(ends, certificate.ends());
         assert!(certificate.hosts_not_covered(&["two.example"]).is_empty());
         assert_eq!(certificate.look(NOW), Change::Unchanged);
@@ -359,14 +319,8 @@ mod tests {
         let authority = LocalAuthority::open(folder.path(), names, NOW).unwrap_or_else(|error| panic!("{error}"));
         let certificate =
             ServerCertificate::load(CertificateSource::Local(authority)).unwrap_or_else(|error| panic!("{error}"));
-        let covered = [
-            "localhost",
-            "dev.vault.localhost",
-            "A.vault.example.com",
-            "login.example.com",
-            "127.0.0.1",
-            "::1",
-        ];
+        let covered =
+            ["localhost", "dev.vault.localhost", "A.vault.example.com", "login.example.com", "127.0.0.1", "::1"];
         assert!(certificate.hosts_not_covered(&covered).is_empty());
         let refused = ["a.b.vault.example.com", "example.com", "127.0.0.2", "dev.localhost"];
         assert_eq!(certificate.hosts_not_covered(&refused), refused);

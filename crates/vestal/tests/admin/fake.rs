@@ -34,17 +34,11 @@ impl Fake {
                 let (status, body) = answers.next().unwrap_or((500, String::new()));
                 let head = format!("HTTP/1.1 {status} Told\r\ncontent-length: {}\r\n\r\n", body.len());
                 // A client that hangs up has its reasons.
-                let _ = stream
-                    .write_all(head.as_bytes())
-                    .and_then(|()| stream.write_all(body.as_bytes()));
+                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
             }
             requests
         });
-        Self {
-            folder,
-            stopping,
-            serving,
-        }
+        Self { folder, stopping, serving }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -79,9 +73,5 @@ fn request(stream: &mut UnixStream) -> String {
     reader.read_exact(&mut body).expect("the body is as long as it says");
     let first = first.trim_end().trim_end_matches(" HTTP/1.1");
     let body = String::from_utf8(body).expect("a body is JSON");
-    if body.is_empty() {
-        format!("{first}\n")
-    } else {
-        format!("{first}\n{body}\n")
-    }
+    if body.is_empty() { format!("{first}\n") } else { format!("{first}\n{body}\n") }
 }

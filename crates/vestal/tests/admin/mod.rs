@@ -81,10 +81,7 @@ impl Case {
     }
 
     fn body(&self, heading: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(found, _)| found == heading)
-            .map(|(_, body)| body.as_str())
+        self.0.iter().find(|(found, _)| found == heading).map(|(_, body)| body.as_str())
     }
 
     /// What follows a word in headings: `200` of `answer 200`.
@@ -99,27 +96,16 @@ impl Case {
     /// The same case as it really comes out.
     fn run(&self) -> Self {
         let answers = self.with_number("answer");
-        let fake = Fake::start(
-            answers
-                .iter()
-                .map(|(status, body)| (*status, (*body).to_owned()))
-                .collect(),
-        );
+        let fake = Fake::start(answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect());
         let (stdout, stderr) = (Captured::default(), Captured::default());
         let screen = Screen {
-            width: self
-                .with_number("terminal")
-                .first()
-                .map(|(width, _)| usize::from(*width)),
+            width: self.with_number("terminal").first().map(|(width, _)| usize::from(*width)),
             ..Screen::default()
         };
         let world = World {
             output: Output::new(Box::new(stdout.clone()), Box::new(stderr.clone()), screen),
             input: self.input(),
-            clock: Clock {
-                now_ms: || NOW,
-                zone: TimeZone::UTC,
-            },
+            clock: Clock { now_ms: || NOW, zone: TimeZone::UTC },
             entries: Entries {
                 dev: |_, _| Err(Problem::failed("no case starts one")),
                 serve: |_, _| Err(Problem::failed("no case starts one")),
@@ -131,11 +117,7 @@ impl Case {
                 fs::write(fake.folder().join(name), body).expect("a file can be written");
             }
         }
-        let command = self
-            .body("command")
-            .expect("a case has a command")
-            .trim()
-            .replace("[DIR]", &folder);
+        let command = self.body("command").expect("a case has a command").trim().replace("[DIR]", &folder);
         let exit = run_in(world, self.arguments(&command, fake.folder()));
         let requests = fake.stop();
 

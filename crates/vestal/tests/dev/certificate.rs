@@ -23,9 +23,7 @@ impl Certificate {
         let server_key = key();
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let server = CertificateParams::new(names).expect("these are names");
-        let server = server
-            .signed_by(&server_key, &authority)
-            .expect("the authority can sign");
+        let server = server.signed_by(&server_key, &authority).expect("the authority can sign");
         Self {
             authority: folder.write("peer-ca.pem", &authority.pem()),
             chain: folder.write("peer.pem", &server.pem()),

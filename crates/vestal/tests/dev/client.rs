@@ -46,20 +46,13 @@ impl Client {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, url.port().unwrap_or(443)));
             builder = builder.resolve(url.host_str().expect("it names a host"), address);
         }
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime can be made");
-        Self {
-            runtime,
-            http: builder.build().expect("a client can be made"),
-        }
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        Self { runtime, http: builder.build().expect("a client can be made") }
     }
 
     /// Sends one request, as it is.
     pub(crate) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.try_send(method, url, headers, body)
-            .unwrap_or_else(|error| panic!("{method} {url}: {error:?}"))
+        self.try_send(method, url, headers, body).unwrap_or_else(|error| panic!("{method} {url}: {error:?}"))
     }
 
     /// The same where the server may be gone.
@@ -70,40 +63,24 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<Answer, reqwest::Error> {
-        let mut request = self
-            .http
-            .request(method.parse().expect("a method"), url)
-            .body(body.to_owned());
+        let mut request = self.http.request(method.parse().expect("a method"), url).body(body.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         self.runtime.block_on(async {
             let response = request.send().await?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            Ok(Answer {
-                status,
-                headers,
-                text: response.text().await?,
-            })
+            Ok(Answer { status, headers, text: response.text().await? })
         })
     }
 
     /// A token request as a flow writes it: values put into the form as they are, not encoded.
     pub(crate) fn token_request(&self, dev: &Dev, id: &str, secret: &str) -> Answer {
-        let url = format!(
-            "{}/{}/oauth2/v2.0/token",
-            dev.var("AZURE_AUTHORITY_HOST"),
-            dev.var("AZURE_TENANT_ID")
-        );
+        let url = format!("{}/{}/oauth2/v2.0/token", dev.var("AZURE_AUTHORITY_HOST"), dev.var("AZURE_TENANT_ID"));
         let body = format!(
             "client_id={id}&client_secret={secret}&grant_type=client_credentials&scope=https://vault.azure.net/.default"
         );
-        self.send(
-            "POST",
-            &url,
-            &[("content-type", "application/x-www-form-urlencoded")],
-            &body,
-        )
+        self.send("POST", &url, &[("content-type", "application/x-www-form-urlencoded")], &body)
     }
 }
 
@@ -123,15 +100,9 @@ impl VaultClient {
     /// As the app with this id and secret.
     pub(crate) fn of(dev: &Dev, id: &str, secret: &str) -> Self {
         let vault = dev.var("VESTAL_VAULT_URL").trim_end_matches('/').to_owned();
-        let client = Client::trusting(
-            dev.var("NODE_EXTRA_CA_CERTS"),
-            &[&vault, dev.var("AZURE_AUTHORITY_HOST")],
-        );
+        let client = Client::trusting(dev.var("NODE_EXTRA_CA_CERTS"), &[&vault, dev.var("AZURE_AUTHORITY_HOST")]);
         let token = client.token_request(dev, id, secret).ok();
-        let bearer = token["access_token"]
-            .as_str()
-            .expect("a token answer has an access_token")
-            .to_owned();
+        let bearer = token["access_token"].as_str().expect("a token answer has an access_token").to_owned();
         Self { client, vault, bearer }
     }
 
@@ -141,16 +112,14 @@ impl VaultClient {
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.try_send(method, path, body)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
+        self.try_send(method, path, body).unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
     }
 
     pub(crate) fn try_send(&self, method: &str, path: &str, body: &str) -> Result<Answer, reqwest::Error> {
         let bearer = format!("Bearer {}", self.bearer);
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let headers = if body.is_empty() { &headers[..1] } else { &headers[..] };
-        self.client
-            .try_send(method, &format!("{}{path}", self.vault), headers, body)
+        self.client.try_send(method, &format!("{}{path}", self.vault), headers, body)
     }
 
     /// The secret's newest version: its value, id and attributes.
@@ -169,17 +138,8 @@ impl VaultClient {
         let mut next = Some(format!("/secrets/{name}/versions?api-version=7.4"));
         while let Some(path) = next {
             let page = self.send("GET", &path, "").ok();
-            ids.extend(
-                page["value"]
-                    .as_array()
-                    .expect("a page is a list")
-                    .iter()
-                    .map(version_of),
-            );
-            next = page["nextLink"]
-                .as_str()
-                .and_then(|link| link.strip_prefix(&self.vault))
-                .map(str::to_owned);
+            ids.extend(page["value"].as_array().expect("a page is a list").iter().map(version_of));
+            next = page["nextLink"].as_str().and_then(|link| link.strip_prefix(&self.vault)).map(str::to_owned);
         }
         ids
     }

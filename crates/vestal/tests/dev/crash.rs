@@ -28,18 +28,11 @@ fn nothing_that_was_acknowledged_is_gone_after_a_kill_in_mid_renewal_and_the_sch
         let name = dev.token_name();
 
         for (name, value) in &acknowledged {
-            assert_eq!(
-                vault.get(name)["value"],
-                value.as_str(),
-                "{name} is as it was acknowledged"
-            );
+            assert_eq!(vault.get(name)["value"], value.as_str(), "{name} is as it was acknowledged");
         }
         let now = vault.versions(name);
         for version in &versions {
-            assert!(
-                now.contains(version),
-                "version {version} of the token is gone in round {round}"
-            );
+            assert!(now.contains(version), "version {version} of the token is gone in round {round}");
         }
 
         // It goes on by itself: a newer token comes, and none that expires earlier.
@@ -48,9 +41,7 @@ fn nothing_that_was_acknowledged_is_gone_after_a_kill_in_mid_renewal_and_the_sch
             let secret = vault.get(name);
             (secret["id"] != known["id"]).then_some(secret)
         });
-        let renewed_expiry = renewed["attributes"]["exp"]
-            .as_i64()
-            .expect("a managed token has an exp");
+        let renewed_expiry = renewed["attributes"]["exp"].as_i64().expect("a managed token has an exp");
         assert!(renewed_expiry > expiry, "a later generation expires later");
         expiry = renewed_expiry;
 
@@ -61,10 +52,7 @@ fn nothing_that_was_acknowledged_is_gone_after_a_kill_in_mid_renewal_and_the_sch
             let writer = scope.spawn(|| {
                 let mut done = Vec::new();
                 for number in 0.. {
-                    let (name, value) = (
-                        format!("written-{round}-{number}"),
-                        format!("value {number} of {round}"),
-                    );
+                    let (name, value) = (format!("written-{round}-{number}"), format!("value {number} of {round}"));
                     let body = serde_json::json!({ "value": value }).to_string();
                     let path = format!("/secrets/{name}?api-version=7.4");
                     match writing.try_send("PUT", &path, &body) {
@@ -87,11 +75,7 @@ fn nothing_that_was_acknowledged_is_gone_after_a_kill_in_mid_renewal_and_the_sch
     let dev = slow(&folder);
     let vault = VaultClient::new(&dev);
     for (name, value) in &acknowledged {
-        assert_eq!(
-            vault.get(name)["value"],
-            value.as_str(),
-            "{name} is as it was acknowledged"
-        );
+        assert_eq!(vault.get(name)["value"], value.as_str(), "{name} is as it was acknowledged");
     }
 }
 
@@ -105,18 +89,10 @@ fn stopped_and_started_again_it_is_the_same_vault_on_the_same_schedule() {
     vault.set("kept", "a value").ok();
     let token = vault.get(first.token_name());
     let (status, _, stderr) = first.running.stop();
-    assert!(
-        status.success(),
-        "a person who stops it has done nothing wrong: {status} {stderr}"
-    );
+    assert!(status.success(), "a person who stops it has done nothing wrong: {status} {stderr}");
 
     let again = start();
-    for name in [
-        "AZURE_CLIENT_ID",
-        "AZURE_CLIENT_SECRET",
-        "AZURE_TENANT_ID",
-        "VESTAL_READER_CLIENT_SECRET",
-    ] {
+    for name in ["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "VESTAL_READER_CLIENT_SECRET"] {
         assert_eq!(first.env[name], again.env[name], "{name} goes on");
     }
     let vault = VaultClient::new(&again);

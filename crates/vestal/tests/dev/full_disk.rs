@@ -51,19 +51,13 @@ fn with_no_room_on_its_disk_writes_are_refused_reads_go_on_and_writes_resume() {
 fn by_a_limit() {
     let folder = Folder::new();
     // The signal that a write beyond the limit sends would end the process; ignored, the write fails instead.
-    let dev = Dev::ready(
-        behind(&["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"], &dev(&folder, 6)),
-        &folder,
-    );
+    let dev = Dev::ready(behind(&["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"], &dev(&folder, 6)), &folder);
     let limit = |current| {
         let new = Rlimit { current, maximum: None };
         prlimit(Some(pid(dev.running.id())), Resource::Fsize, new).expect("our own process's limit can be set");
     };
     let files = fs::read_dir(folder.data()).expect("it is there").flatten();
-    let largest = files
-        .filter_map(|file| file.metadata().ok())
-        .map(|metadata| metadata.len())
-        .max();
+    let largest = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).max();
     fills_up_and_recovers(&dev, || limit(largest), || limit(None));
 }
 
@@ -96,39 +90,19 @@ fn fills_up_and_recovers(dev: &Dev, fill: impl FnOnce(), make_room: impl FnOnce(
     fill();
     // There is room left inside the files that are there: it takes some writes until it is used up.
     let value = "x".repeat(25_000);
-    let refused: Vec<Answer> = (0..2_000)
-        .map(|_| vault.set("big", &value))
-        .filter(|answer| answer.status != 200)
-        .take(3)
-        .collect();
+    let refused: Vec<Answer> =
+        (0..2_000).map(|_| vault.set("big", &value)).filter(|answer| answer.status != 200).take(3).collect();
     assert_eq!(refused.len(), 3, "a full disk takes no more writes");
     for answer in &refused {
-        assert!(
-            (500..=599).contains(&answer.status),
-            "it is the server's trouble: {answer:?}"
-        );
-        let message = answer.json()["error"]["message"]
-            .as_str()
-            .expect("an error has a message")
-            .to_lowercase();
-        assert!(
-            ["disk", "space", "room"].iter().any(|word| message.contains(word)),
-            "it says why: {message}"
-        );
+        assert!((500..=599).contains(&answer.status), "it is the server's trouble: {answer:?}");
+        let message = answer.json()["error"]["message"].as_str().expect("an error has a message").to_lowercase();
+        assert!(["disk", "space", "room"].iter().any(|word| message.contains(word)), "it says why: {message}");
     }
-    assert_eq!(
-        vault.get("kept")["value"],
-        "written before the disk was full",
-        "reads go on"
-    );
+    assert_eq!(vault.get("kept")["value"], "written before the disk was full", "reads go on");
     let token = vault.get(dev.token_name());
 
     make_room();
-    until("a write that succeeds again", || {
-        (vault.set("again", "after").status == 200).then_some(())
-    });
+    until("a write that succeeds again", || (vault.set("again", "after").status == 200).then_some(()));
     assert_eq!(vault.get("again")["value"], "after");
-    until("a renewal that succeeds again", || {
-        (vault.get(dev.token_name())["id"] != token["id"]).then_some(())
-    });
+    until("a renewal that succeeds again", || (vault.get(dev.token_name())["id"] != token["id"]).then_some(()));
 }

@@ -17,27 +17,15 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     let folder = Folder::new();
     let mut command = dev(&folder, 6);
     // Everything that can be said is said.
-    command
-        .env("RUST_LOG", "trace")
-        .env("VESTAL_LOG", "trace")
-        .args(["--json", "--sandbox-fail", "0.3"]);
+    command.env("RUST_LOG", "trace").env("VESTAL_LOG", "trace").args(["--json", "--sandbox-fail", "0.3"]);
     let dev = Dev::ready(command, &folder);
     let vault = VaultClient::new(&dev);
     let mut secrets = Secrets::default();
-    secrets.add(
-        "the client secret of the app that may do everything",
-        dev.var("AZURE_CLIENT_SECRET"),
-    );
-    secrets.add(
-        "the client secret of the reader",
-        dev.var("VESTAL_READER_CLIENT_SECRET"),
-    );
+    secrets.add("the client secret of the app that may do everything", dev.var("AZURE_CLIENT_SECRET"));
+    secrets.add("the client secret of the reader", dev.var("VESTAL_READER_CLIENT_SECRET"));
     secrets.add("an access token of the vault", vault.bearer());
     let key = fs::read_to_string(folder.data().join("key")).expect("the key file is text");
-    secrets.add(
-        "the key of the store",
-        key.split_whitespace().last().expect("it holds a key"),
-    );
+    secrets.add("the key of the store", key.split_whitespace().last().expect("it holds a key"));
 
     // Secrets by every way that takes some, the wrong ones among them: an error may not repeat what it was sent.
     let mut answers = Vec::new();
@@ -47,36 +35,16 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     let stray = "stray-secret-of-a-broken-request-0815";
     secrets.add("a value in a request that was refused", stray);
     answers.push(vault.set("not_a_name", stray));
-    answers.push(vault.send(
-        "PUT",
-        "/secrets/broken?api-version=7.4",
-        &format!("{{\"value\": \"{stray}\""),
-    ));
-    answers.push(vault.send(
-        "PUT",
-        "/secrets/broken?api-version=7.4",
-        &format!("{{\"value\": [\"{stray}\"]}}"),
-    ));
-    answers.push(vault.send(
-        "PUT",
-        "/secrets/broken?api-version=0.0",
-        &format!("{{\"value\": \"{stray}\"}}"),
-    ));
+    answers.push(vault.send("PUT", "/secrets/broken?api-version=7.4", &format!("{{\"value\": \"{stray}\"")));
+    answers.push(vault.send("PUT", "/secrets/broken?api-version=7.4", &format!("{{\"value\": [\"{stray}\"]}}")));
+    answers.push(vault.send("PUT", "/secrets/broken?api-version=0.0", &format!("{{\"value\": \"{stray}\"}}")));
     answers.push(vault.client.token_request(&dev, dev.var("AZURE_CLIENT_ID"), stray));
     answers.push(vault.client.token_request(&dev, stray, stray));
     let url = format!("{}/secrets/client-id?api-version=7.4", dev.var("VESTAL_VAULT_URL"));
     for bearer in [stray.to_owned(), format!("{}x", vault.bearer())] {
-        answers.push(
-            vault
-                .client
-                .send("GET", &url, &[("authorization", &format!("Bearer {bearer}"))], ""),
-        );
+        answers.push(vault.client.send("GET", &url, &[("authorization", &format!("Bearer {bearer}"))], ""));
     }
-    let reader = VaultClient::of(
-        &dev,
-        dev.var("VESTAL_READER_CLIENT_ID"),
-        dev.var("VESTAL_READER_CLIENT_SECRET"),
-    );
+    let reader = VaultClient::of(&dev, dev.var("VESTAL_READER_CLIENT_ID"), dev.var("VESTAL_READER_CLIENT_SECRET"));
     secrets.add("an access token of the reader", reader.bearer());
     answers.push(reader.send("GET", "/secrets/client-credentials?api-version=7.4", ""));
     for answer in &answers {
@@ -84,16 +52,11 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     }
 
     // The provider's client secret, and the tokens of some generations.
-    secrets.add(
-        "the client secret for the provider",
-        &value_of(&vault, "client-credentials"),
-    );
+    secrets.add("the client secret for the provider", &value_of(&vault, "client-credentials"));
     for generation in 0..3 {
         let token = value_of(&vault, dev.token_name());
         secrets.add("a generation of the managed token", &token);
-        until("the next generation", || {
-            (value_of(&vault, dev.token_name()) != token).then_some(generation)
-        });
+        until("the next generation", || (value_of(&vault, dev.token_name()) != token).then_some(generation));
     }
 
     let mut haystacks: Vec<(String, Vec<u8>)> = Vec::new();
@@ -128,10 +91,7 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     haystacks.push(("stderr".into(), stderr.into_bytes()));
     files_below(&folder.data(), &mut haystacks);
 
-    let found: Vec<_> = haystacks
-        .iter()
-        .flat_map(|(place, bytes)| secrets.in_bytes(place, bytes))
-        .collect();
+    let found: Vec<_> = haystacks.iter().flat_map(|(place, bytes)| secrets.in_bytes(place, bytes)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
@@ -147,22 +107,13 @@ fn a_secret_is_found_in_every_form_that_is_searched_for() {
         forms.push(URL_SAFE_NO_PAD.encode(&whole));
     }
     for form in forms {
-        assert_eq!(
-            secrets
-                .in_bytes("here", format!("before {form} after").as_bytes())
-                .len(),
-            1,
-            "{form}"
-        );
+        assert_eq!(secrets.in_bytes("here", format!("before {form} after").as_bytes()).len(), 1, "{form}");
     }
     assert!(secrets.in_bytes("here", b"nothing of the kind").is_empty());
 }
 
 fn value_of(vault: &VaultClient, name: &str) -> String {
-    vault.get(name)["value"]
-        .as_str()
-        .expect("a secret has a value")
-        .to_owned()
+    vault.get(name)["value"].as_str().expect("a secret has a value").to_owned()
 }
 
 /// All files below the folder, but for those where secrets are at home.
@@ -186,14 +137,8 @@ struct Secrets(Vec<(&'static str, Vec<String>)>);
 
 impl Secrets {
     fn add(&mut self, what: &'static str, secret: &str) {
-        assert!(
-            secret.len() >= 16,
-            "{what} is so short that it could be found by chance"
-        );
-        let mut forms = vec![
-            secret.to_owned(),
-            url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-        ];
+        assert!(secret.len() >= 16, "{what} is so short that it could be found by chance");
+        let mut forms = vec![secret.to_owned(), url::form_urlencoded::byte_serialize(secret.as_bytes()).collect()];
         // As JSON has it inside a string, without the quotes around it.
         forms.push(serde_json::json!(secret).to_string().trim_matches('"').to_owned());
         // Base64 of a longer text that has the secret in it depends on how many bytes stand before it, by threes. The
@@ -214,10 +159,7 @@ impl Secrets {
     fn in_bytes(&self, place: &str, bytes: &[u8]) -> Vec<String> {
         // Bytes that are no text become marks, which are in no secret.
         let text = String::from_utf8_lossy(bytes);
-        let found = self
-            .0
-            .iter()
-            .filter(|(_, forms)| forms.iter().any(|form| text.contains(form.as_str())));
+        let found = self.0.iter().filter(|(_, forms)| forms.iter().any(|form| text.contains(form.as_str())));
         found.map(|(what, _)| format!("{place} shows {what}")).collect()
     }
 }

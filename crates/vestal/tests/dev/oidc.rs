@@ -31,25 +31,15 @@ fn a_reader_gets_a_token_that_its_issuer_knows(client_auth: &str) {
     let folder = Folder::new();
     let certificate = Certificate::new(&folder);
     let provider = Provider::start(&folder, &certificate, 8);
-    let client_id = if client_auth == "basic" {
-        "vestal-basic"
-    } else {
-        "vestal-post"
-    };
+    let client_id = if client_auth == "basic" { "vestal-basic" } else { "vestal-post" };
     let port = free_port();
-    let config = folder.write(
-        "vestal.toml",
-        &configuration(&folder, &certificate, &provider, port, client_auth, client_id),
-    );
+    let config =
+        folder.write("vestal.toml", &configuration(&folder, &certificate, &provider, port, client_auth, client_id));
     let serve = Running::start(vestal(&folder).arg("serve").arg("--config").arg(&config));
     serve.line(|line| line.starts_with("ready"));
 
     // The secret goes in by standard input, and the app's comes out once.
-    admin(
-        &folder,
-        &["secret", "set", "client-credentials", "--vault", "contoso"],
-        CLIENT_SECRET,
-    );
+    admin(&folder, &["secret", "set", "client-credentials", "--vault", "contoso"], CLIENT_SECRET);
     let issued = admin(&folder, &["app", "rotate-secret", "reader", "--json"], "");
     let issued: Value = serde_json::from_str(&issued).expect("--json prints JSON");
 
@@ -60,27 +50,13 @@ fn a_reader_gets_a_token_that_its_issuer_knows(client_auth: &str) {
     let form = format!(
         "grant_type=client_credentials&client_id={}&client_secret={}&scope=https://vault.localhost:{port}/.default",
         issued["app"]["client_id"].as_str().expect("an app has a client id"),
-        issued["client_secret"]
-            .as_str()
-            .expect("a new client secret is told once"),
+        issued["client_secret"].as_str().expect("a new client secret is told once"),
     );
     let headers = [("content-type", "application/x-www-form-urlencoded")];
-    let answer = reader
-        .send("POST", &format!("{authority}/adfs/oauth2/v2.0/token"), &headers, &form)
-        .ok();
-    let bearer = format!(
-        "Bearer {}",
-        answer["access_token"]
-            .as_str()
-            .expect("a token answer has an access_token")
-    );
+    let answer = reader.send("POST", &format!("{authority}/adfs/oauth2/v2.0/token"), &headers, &form).ok();
+    let bearer = format!("Bearer {}", answer["access_token"].as_str().expect("a token answer has an access_token"));
     let read = |name: &str| {
-        reader.send(
-            "GET",
-            &format!("{vault}/secrets/{name}?api-version=7.4"),
-            &[("authorization", &bearer)],
-            "",
-        )
+        reader.send("GET", &format!("{vault}/secrets/{name}?api-version=7.4"), &[("authorization", &bearer)], "")
     };
 
     let issuer = Client::trusting(&certificate.authority.display().to_string(), &[&provider.url("")]);
@@ -97,17 +73,10 @@ fn a_reader_gets_a_token_that_its_issuer_knows(client_auth: &str) {
         assert_eq!(known["client_id"], client_id);
         assert_eq!(known["scope"], "api:read");
         let (told, issued) = (secret["attributes"]["exp"].as_i64(), known["exp"].as_i64());
-        assert!(
-            told <= issued && told >= issued.map(|exp| exp - 5),
-            "told {told:?}, issued until {issued:?}"
-        );
+        assert!(told <= issued && told >= issued.map(|exp| exp - 5), "told {told:?}, issued until {issued:?}");
         seen.push(secret);
     }
-    assert_eq!(
-        read("client-credentials").status,
-        403,
-        "a reader of the token never sees the secret behind it"
-    );
+    assert_eq!(read("client-credentials").status, 403, "a reader of the token never sees the secret behind it");
 }
 
 fn configuration(
@@ -177,14 +146,8 @@ impl Provider {
             .env("INSPECTOR_SECRET", INSPECTOR_SECRET);
         let running = Running::start(&mut server);
         let said: Value = serde_json::from_str(&running.line(|line| line.starts_with('{'))).expect("a line of JSON");
-        let port = said["port"]
-            .as_u64()
-            .and_then(|port| port.try_into().ok())
-            .expect("it says its port");
-        Self {
-            _running: running,
-            port,
-        }
+        let port = said["port"].as_u64().and_then(|port| port.try_into().ok()).expect("it says its port");
+        Self { _running: running, port }
     }
 
     fn url(&self, path: &str) -> String {
@@ -194,18 +157,8 @@ impl Provider {
     /// What the server says of a token (RFC 7662).
     fn introspect(&self, client: &Client, token: &str) -> Value {
         let basic = format!("Basic {}", STANDARD.encode(format!("inspector:{INSPECTOR_SECRET}")));
-        let headers = [
-            ("authorization", basic.as_str()),
-            ("content-type", "application/x-www-form-urlencoded"),
-        ];
-        client
-            .send(
-                "POST",
-                &self.url("/token/introspection"),
-                &headers,
-                &format!("token={token}"),
-            )
-            .ok()
+        let headers = [("authorization", basic.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        client.send("POST", &self.url("/token/introspection"), &headers, &format!("token={token}")).ok()
     }
 }
 

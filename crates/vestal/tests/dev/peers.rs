@@ -34,17 +34,10 @@ pub(crate) fn succeeds(mut command: Command, dev: &Dev) -> String {
 }
 
 fn there(path: PathBuf) -> PathBuf {
-    assert!(
-        path.exists(),
-        "{} is not there: run `cargo xtask test`, which installs what tests need",
-        path.display()
-    );
+    assert!(path.exists(), "{} is not there: run `cargo xtask test`, which installs what tests need", path.display());
     path
 }
 
 fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("the crate lies two levels below the root")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies two levels below the root")
 }

@@ -57,10 +57,7 @@ pub(crate) fn vestal(folder: &Folder) -> Command {
 /// Any program, in the same bare environment.
 pub(crate) fn clean(program: impl AsRef<std::ffi::OsStr>, folder: &Folder) -> Command {
     let mut command = Command::new(program);
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", folder.path());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder.path());
     command
 }
 
@@ -95,11 +92,7 @@ pub(crate) fn admin(folder: &Folder, arguments: &[&str], input: &str) -> String 
 /// The same command with another one in front of it, such as `sh -c '…; exec "$@"' sh`.
 pub(crate) fn behind(front: &[&str], command: &Command) -> Command {
     let mut whole = Command::new(front[0]);
-    whole
-        .args(&front[1..])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env_clear();
+    whole.args(&front[1..]).arg(command.get_program()).args(command.get_args()).env_clear();
     whole.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     whole
 }
@@ -114,10 +107,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         // Its standard input stays open and silent: some programs end with it.
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = Output::of(child.stdout.take().expect("its stdout is piped"));
         let stderr = Output::of(child.stderr.take().expect("its stderr is piped"));
@@ -131,11 +121,7 @@ impl Running {
     /// The first line on its standard output that is wanted, waited for.
     pub(crate) fn line(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.stdout.wait(wanted).unwrap_or_else(|| {
-            panic!(
-                "the line never came.\nstdout:\n{}\nstderr:\n{}",
-                self.stdout.text(),
-                self.stderr.text()
-            )
+            panic!("the line never came.\nstdout:\n{}\nstderr:\n{}", self.stdout.text(), self.stderr.text())
         })
     }
 
@@ -162,11 +148,7 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        panic!(
-            "it did not end.\nstdout:\n{}\nstderr:\n{}",
-            self.stdout.text(),
-            self.stderr.text()
-        );
+        panic!("it did not end.\nstdout:\n{}\nstderr:\n{}", self.stdout.text(), self.stderr.text());
     }
 
     fn end_now(&mut self) {
@@ -181,11 +163,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.end_now();
         if thread::panicking() {
-            eprintln!(
-                "--- its stdout\n{}\n--- its stderr\n{}",
-                self.stdout.text(),
-                self.stderr.text()
-            );
+            eprintln!("--- its stdout\n{}\n--- its stderr\n{}", self.stdout.text(), self.stderr.text());
         }
     }
 }
@@ -221,15 +199,9 @@ impl Dev {
 
     /// Where health and metrics are, as `--json` says when it is ready.
     pub(crate) fn observe(&self) -> String {
-        let facts = self
-            .ready
-            .strip_prefix("ready ")
-            .and_then(|facts| serde_json::from_str(facts).ok());
+        let facts = self.ready.strip_prefix("ready ").and_then(|facts| serde_json::from_str(facts).ok());
         let facts: serde_json::Value = facts.unwrap_or_else(|| panic!("start it with --json: {}", self.ready));
-        facts["observe"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no observe: {facts}"))
-            .to_owned()
+        facts["observe"].as_str().unwrap_or_else(|| panic!("no observe: {facts}")).to_owned()
     }
 
     /// The name of the managed token's secret.
@@ -241,16 +213,8 @@ impl Dev {
 /// What a shell has after it has sourced the file, and had not before.
 fn sourced(file: &Path, folder: &Folder) -> BTreeMap<String, String> {
     let read = |script: &str| -> BTreeMap<String, String> {
-        let output = clean("sh", folder)
-            .args(["-c", script, "sh"])
-            .arg(file)
-            .output()
-            .expect("there is a shell");
-        assert!(
-            output.status.success(),
-            "dev.env can't be sourced: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = clean("sh", folder).args(["-c", script, "sh"]).arg(file).output().expect("there is a shell");
+        assert!(output.status.success(), "dev.env can't be sourced: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("dev.env is UTF-8");
         let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -297,9 +261,7 @@ impl Output {
         let (collected, changed) = &*self.0;
         let none = |collected: &mut Collected| !collected.ended && !collected.lines.iter().any(|line| wanted(line));
         let guard = collected.lock().expect("no reader of an output panics");
-        let (guard, _) = changed
-            .wait_timeout_while(guard, PATIENCE, none)
-            .expect("no reader of an output panics");
+        let (guard, _) = changed.wait_timeout_while(guard, PATIENCE, none).expect("no reader of an output panics");
         guard.lines.iter().find(|line| wanted(line)).cloned()
     }
 

@@ -14,12 +14,7 @@ fn the_python_sdk_finds_life_left_in_every_read_over_three_generations() {
     reader.args(["--versions", "4"]);
     let summary: Value = serde_json::from_str(&succeeds(reader, &dev)).expect("the reader prints JSON");
     assert_eq!(summary["reads_without_life_left"], 0, "{summary}");
-    assert!(
-        summary["versions"]
-            .as_array()
-            .is_some_and(|versions| versions.len() >= 3),
-        "{summary}"
-    );
+    assert!(summary["versions"].as_array().is_some_and(|versions| versions.len() >= 3), "{summary}");
 }
 
 #[test]
@@ -29,12 +24,7 @@ fn the_javascript_sdk_finds_life_left_in_every_read_over_three_generations() {
     let summary: Value =
         serde_json::from_str(&succeeds(node("node/reader.mjs", &folder), &dev)).expect("the reader prints JSON");
     assert_eq!(summary["reads_without_life_left"], 0, "{summary}");
-    assert!(
-        summary["versions"]
-            .as_array()
-            .is_some_and(|versions| versions.len() >= 3),
-        "{summary}"
-    );
+    assert!(summary["versions"].as_array().is_some_and(|versions| versions.len() >= 3), "{summary}");
 }
 
 #[test]
@@ -43,10 +33,7 @@ fn the_python_sdk_sets_gets_lists_updates_and_is_refused_as_by_key_vault() {
     let dev = Dev::start(&folder);
     let summary: Value =
         serde_json::from_str(&succeeds(python("crud.py", &folder), &dev)).expect("the script prints JSON");
-    assert!(
-        summary["checks"].as_u64().is_some_and(|checks| checks >= 15),
-        "{summary}"
-    );
+    assert!(summary["checks"].as_u64().is_some_and(|checks| checks >= 15), "{summary}");
 }
 
 #[test]

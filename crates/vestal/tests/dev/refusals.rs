@@ -29,13 +29,7 @@ fn a_port_in_use_is_refused_with_the_option_that_takes_another() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    let said = refusal(
-        vestal(&folder)
-            .arg("dev")
-            .arg("--dir")
-            .arg(folder.data())
-            .args(["--listen", &address]),
-    );
+    let said = refusal(vestal(&folder).arg("dev").arg("--dir").arg(folder.data()).args(["--listen", &address]));
     says(&said, &[&address, "--listen"]);
 }
 
@@ -51,13 +45,7 @@ fn a_folder_of_somebody_else_is_refused() {
     } else {
         "/usr".into()
     };
-    let said = refusal(
-        vestal(&folder)
-            .arg("dev")
-            .arg("--dir")
-            .arg(&foreign)
-            .args(["--listen", "127.0.0.1:0"]),
-    );
+    let said = refusal(vestal(&folder).arg("dev").arg("--dir").arg(&foreign).args(["--listen", "127.0.0.1:0"]));
     says(&said, &[&foreign.display().to_string(), "--dir"]);
     assert!(!foreign.join("store.sqlite").exists(), "nothing is written into it");
 }

@@ -30,65 +30,31 @@ fn a_flow_built_by_hand_works_request_by_request() {
     );
     let token = answer.ok();
     assert_eq!(token["token_type"], "Bearer", "{answer:?}");
-    assert!(
-        token["expires_in"].as_i64().is_some_and(|seconds| seconds > 300),
-        "a flow reads a number: {answer:?}"
-    );
-    let bearer = format!(
-        "Bearer {}",
-        token["access_token"].as_str().expect("a flow reads access_token")
-    );
+    assert!(token["expires_in"].as_i64().is_some_and(|seconds| seconds > 300), "a flow reads a number: {answer:?}");
+    let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a flow reads access_token"));
     let with_bearer = [("authorization", bearer.as_str()), ("content-type", "application/json")];
 
     // The policy is get and set, and nothing more.
-    let listing = client.send(
-        "GET",
-        &format!("{vault}/secrets?api-version=7.3"),
-        &with_bearer[..1],
-        "",
-    );
+    let listing = client.send("GET", &format!("{vault}/secrets?api-version=7.3"), &with_bearer[..1], "");
     assert_eq!(listing.status, 403, "{listing:?}");
 
     // The two secrets that the flow gets the API's token with.
     for name in ["client-id", "client-credentials"] {
-        let secret = client
-            .send(
-                "GET",
-                &format!("{vault}/secrets/{name}?api-version=7.3"),
-                &with_bearer[..1],
-                "",
-            )
-            .ok();
-        assert!(
-            secret["value"].as_str().is_some_and(|value| !value.is_empty()),
-            "{name} has a value"
-        );
+        let secret = client.send("GET", &format!("{vault}/secrets/{name}?api-version=7.3"), &with_bearer[..1], "").ok();
+        assert!(secret["value"].as_str().is_some_and(|value| !value.is_empty()), "{name} has a value");
     }
 
     // The API's token, written back as the third secret.
     let url = |version: &str| format!("{vault}/secrets/discord-api-oauth-token?api-version={version}");
-    let written = client
-        .send(
-            "PUT",
-            &url("7.3"),
-            &with_bearer,
-            r#"{"value": "a token that a flow has got"}"#,
-        )
-        .ok();
+    let written = client.send("PUT", &url("7.3"), &with_bearer, r#"{"value": "a token that a flow has got"}"#).ok();
     assert_eq!(written["value"], "a token that a flow has got");
-    assert!(
-        written["attributes"].get("exp").is_none(),
-        "a flow that tells no expiry leaves none: {written}"
-    );
+    assert!(written["attributes"].get("exp").is_none(), "a flow that tells no expiry leaves none: {written}");
     read_back(&client, &with_bearer[..1], &written);
 
     // And with the expiry, which the flow's expression makes a string of digits.
     let body = r#"{"value": "another token", "attributes": {"exp": "1800000000"}}"#;
     let written = client.send("PUT", &url("7.4"), &with_bearer, body).ok();
-    assert_eq!(
-        written["attributes"]["exp"], 1_800_000_000,
-        "it comes back as a number: {written}"
-    );
+    assert_eq!(written["attributes"]["exp"], 1_800_000_000, "it comes back as a number: {written}");
     read_back(&client, &with_bearer[..1], &written);
 }
 
@@ -117,10 +83,7 @@ fn vestal_does_the_flows_job_alone() {
     }
     for pair in seen.windows(2) {
         assert_ne!(pair[0]["value"], pair[1]["value"], "each generation is another token");
-        assert!(
-            expiry(&pair[0]) < expiry(&pair[1]),
-            "and lives longer than the one before"
-        );
+        assert!(expiry(&pair[0]) < expiry(&pair[1]), "and lives longer than the one before");
     }
 }
 
@@ -141,15 +104,10 @@ fn a_token_that_somebody_else_writes_is_soon_replaced_by_a_renewed_one() {
     assert!(expiry(&renewed) > 0);
     let versions = vault.versions(dev.token_name());
     for version in [&before, &foreign, &renewed] {
-        assert!(
-            versions.contains(&version_of(version)),
-            "no version is lost: {versions:?}"
-        );
+        assert!(versions.contains(&version_of(version)), "no version is lost: {versions:?}");
     }
 }
 
 fn expiry(secret: &Value) -> i64 {
-    secret["attributes"]["exp"]
-        .as_i64()
-        .unwrap_or_else(|| panic!("a managed token has an exp: {secret}"))
+    secret["attributes"]["exp"].as_i64().unwrap_or_else(|| panic!("a managed token has an exp: {secret}"))
 }

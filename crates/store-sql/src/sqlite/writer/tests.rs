@@ -63,21 +63,12 @@ fn a_full_database_takes_what_fits_and_no_claim() {
             thread::yield_now();
         }
         drop(release);
-        (
-            big.join().expect("no panic"),
-            small.join().expect("no panic"),
-            claimed.join().expect("no panic"),
-        )
+        (big.join().expect("no panic"), small.join().expect("no panic"), claimed.join().expect("no panic"))
     });
     assert_eq!(big, Err(CommitError::Store(StoreError::Full)));
     assert_eq!(small, Ok(()), "it fits");
     assert_eq!(claimed, Err(StoreError::Full), "claims wait for room");
-    assert!(
-        block_on(store.attempts(token(1).id, None, 9))
-            .expect("reads go on")
-            .is_empty(),
-        "nothing of it"
-    );
+    assert!(block_on(store.attempts(token(1).id, None, 9)).expect("reads go on").is_empty(), "nothing of it");
     assert!(store.statistics().failures >= 2);
 
     limit_pages(&store, None);
@@ -88,34 +79,18 @@ fn a_full_database_takes_what_fits_and_no_claim() {
 #[test]
 fn what_cannot_be_stored_fails_alone() {
     let (store, _root) = fresh();
-    let huge = TokenRow {
-        generation: u64::MAX,
-        ..token(1)
-    };
+    let huge = TokenRow { generation: u64::MAX, ..token(1) };
     let answers = block_on(all([
         store.commit(vec![keyring(1), insert(huge)]),
         store.commit(vec![keyring(2)]),
         store.commit(vec![insert(token(2)), insert(token(2))]),
         store.commit(vec![keyring(3)]),
     ]));
-    assert!(
-        matches!(answers[0], Err(CommitError::Store(StoreError::Unavailable(_)))),
-        "{:?}",
-        answers[0]
-    );
+    assert!(matches!(answers[0], Err(CommitError::Store(StoreError::Unavailable(_)))), "{:?}", answers[0]);
     assert_eq!(answers[1..], [Ok(()), Err(CommitError::Conflict), Ok(())]);
     let terms = block_on(store.keyring()).expect("a read");
-    assert!(
-        terms.iter().map(|row| row.term).eq([2, 3]),
-        "nothing of the refused batches"
-    );
-    assert_eq!(
-        block_on(store.claim(Claim {
-            token: token(1).id,
-            parent: u64::MAX
-        })),
-        Ok(None)
-    );
+    assert!(terms.iter().map(|row| row.term).eq([2, 3]), "nothing of the refused batches");
+    assert_eq!(block_on(store.claim(Claim { token: token(1).id, parent: u64::MAX })), Ok(None));
 }
 
 #[test]
@@ -125,32 +100,18 @@ fn a_damaged_row_is_named_and_fails_alone() {
     block_on(store.commit(batch("sound"))).expect("it is new");
     block_on(store.commit(batch("broken"))).expect("it is new");
     run(&store, |connection| {
-        connection
-            .execute("UPDATE secret SET sealed = x'0102' WHERE name = 'broken'", [])
-            .map(drop)
+        connection.execute("UPDATE secret SET sealed = x'0102' WHERE name = 'broken'", []).map(drop)
     });
 
-    let error = block_on(store.current(&vault(), &name("broken")))
-        .err()
-        .expect("it is no record");
+    let error = block_on(store.current(&vault(), &name("broken"))).err().expect("it is no record");
     assert_eq!(
         error.to_string(),
         "the store is damaged at table secret, key contoso/broken, column sealed: restore a backup"
     );
-    assert!(
-        block_on(store.current(&vault(), &name("sound")))
-            .expect("a read")
-            .is_some()
-    );
+    assert!(block_on(store.current(&vault(), &name("sound"))).expect("a read").is_some());
 
     let again = |secret_name: &str| {
-        put_over(
-            &secret(secret_name, 1),
-            SecretRow {
-                sealed: sealed(2),
-                ..secret(secret_name, 1)
-            },
-        )
+        put_over(&secret(secret_name, 1), SecretRow { sealed: sealed(2), ..secret(secret_name, 1) })
     };
     let answers = block_on(all([
         store.commit(vec![keyring(1)]),
@@ -158,11 +119,7 @@ fn a_damaged_row_is_named_and_fails_alone() {
         store.commit(vec![again("sound")]),
     ]));
     assert_eq!((&answers[0], &answers[2]), (&Ok(()), &Ok(())));
-    assert!(
-        matches!(answers[1], Err(CommitError::Store(StoreError::Damaged(_)))),
-        "{:?}",
-        answers[1]
-    );
+    assert!(matches!(answers[1], Err(CommitError::Store(StoreError::Damaged(_)))), "{:?}", answers[1]);
 }
 
 #[test]
@@ -195,11 +152,7 @@ fn a_lost_connection_is_opened_anew() {
     assert!(block_on(store.claim(claim(&token(1)))).expect("a claim").is_some());
     store.meddle(|writer| writer.connection = None);
     block_on(store.commit(vec![insert(token(2))])).expect("it is opened anew");
-    assert_eq!(
-        block_on(store.claim(claim(&token(1)))),
-        Ok(None),
-        "the epoch, and with it the lease, goes on"
-    );
+    assert_eq!(block_on(store.claim(claim(&token(1)))), Ok(None), "the epoch, and with it the lease, goes on");
 }
 
 #[test]
@@ -231,11 +184,7 @@ fn a_read_that_lasts_holds_up_no_write() {
     block_on(store.commit(vec![insert(token(1))])).expect("it is new");
     let reader = settings::open_reader(&root.path().join(super::super::DATABASE_FILE)).expect("it is there");
     let snapshot = reader.unchecked_transaction().expect("it reads");
-    let count = || {
-        reader
-            .query_row("SELECT count(*) FROM token", [], |row| row.get::<_, i64>(0))
-            .expect("a read")
-    };
+    let count = || reader.query_row("SELECT count(*) FROM token", [], |row| row.get::<_, i64>(0)).expect("a read");
     assert_eq!(count(), 1);
     store.meddle(|writer| writer.checkpoint_pages = 1);
     for number in 2..9 {

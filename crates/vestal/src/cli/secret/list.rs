@@ -11,11 +11,7 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;
     let vaults = match &session.vault {
         Some(vault) => vec![vault.to_string()],
-        None => client
-            .get::<Vec<VaultView>>("/vaults")?
-            .into_iter()
-            .map(|vault| vault.name)
-            .collect(),
+        None => client.get::<Vec<VaultView>>("/vaults")?.into_iter().map(|vault| vault.name).collect(),
     };
     let mut secrets: Vec<SecretView> = Vec::new();
     for vault in vaults {
@@ -25,9 +21,7 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
         return session.output.json(&secrets);
     }
     if secrets.is_empty() {
-        return session
-            .output
-            .note("There is no secret yet. `vestal secret set NAME` makes one.");
+        return session.output.note("There is no secret yet. `vestal secret set NAME` makes one.");
     }
     let table = table(&secrets, &session.clock);
     session.output.table(table)
@@ -36,21 +30,12 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
 fn table(secrets: &[SecretView], clock: &Clock) -> Table {
     let mut table = Table::new(&["VAULT", "NAME", "STATE", "ENDS", "UPDATED", "WRITTEN BY", "KIND"]);
     for secret in secrets {
-        let SecretView {
-            vault,
-            name,
-            version,
-            managed,
-        } = secret;
+        let SecretView { vault, name, version, managed } = secret;
         table.row(vec![
             vault.into(),
             name.into(),
             state(version, clock),
-            version
-                .expires
-                .map(|end| clock.relative(when::ms(end)))
-                .unwrap_or_default()
-                .into(),
+            version.expires.map(|end| clock.relative(when::ms(end))).unwrap_or_default().into(),
             clock.relative(when::ms(version.updated)).into(),
             (&version.written_by).into(),
             if *managed { "managed token" } else { "secret" }.into(),

@@ -68,12 +68,7 @@ pub(super) fn run(arguments: SetArguments, session: &mut Session) -> Result<(), 
     };
     let expires = arguments.expires.map(|end| end.unix_seconds(&session.clock));
     let tags = BTreeMap::from_iter(arguments.tags);
-    let body = SetSecret {
-        value: std::mem::take(&mut value),
-        expires,
-        content_type: arguments.content_type,
-        tags,
-    };
+    let body = SetSecret { value: std::mem::take(&mut value), expires, content_type: arguments.content_type, tags };
     let answer = client.put_json::<SecretView>(&path, &body);
     // It moved into the body, which knows nothing of wiping.
     drop(Zeroizing::new(body.value));
@@ -81,14 +76,9 @@ pub(super) fn run(arguments: SetArguments, session: &mut Session) -> Result<(), 
     if session.json {
         return session.output.json(&set);
     }
-    session.output.note(&format!(
-        "{}/{} is set, as version {}.",
-        set.vault, set.name, set.version.id
-    ))?;
+    session.output.note(&format!("{}/{} is set, as version {}.", set.vault, set.name, set.version.id))?;
     if set.managed {
-        session
-            .output
-            .note("It is a managed token's: what you set holds until the renewal that follows now.")?;
+        session.output.note("It is a managed token's: what you set holds until the renewal that follows now.")?;
     }
     Ok(())
 }
@@ -110,8 +100,7 @@ impl End {
             Self::At(seconds) => seconds,
             Self::On(date) => {
                 // A day that the zone skipped begins with the next one; beyond the calendar there is nothing to warn of.
-                date.to_zoned(clock.zone.clone())
-                    .map_or(i64::MAX, |day| day.timestamp().as_second())
+                date.to_zoned(clock.zone.clone()).map_or(i64::MAX, |day| day.timestamp().as_second())
             }
             Self::In(period) => (clock.now_ms)() / 1000 + i64::try_from(period.seconds()).unwrap_or(i64::MAX),
         }
@@ -123,9 +112,7 @@ fn end(text: &str) -> Result<End, &'static str> {
     // The date alone: a parser that also takes `2027-11-22T12:00` would drop the time without a word.
     let on = || Date::strptime("%Y-%m-%d", text).ok().map(End::On);
     let span = || text.parse().ok().map(End::In);
-    at().or_else(on)
-        .or_else(span)
-        .ok_or("write a date such as 2027-11-22, a time such as 2027-11-22T12:00:00Z, or 90d")
+    at().or_else(on).or_else(span).ok_or("write a date such as 2027-11-22, a time such as 2027-11-22T12:00:00Z, or 90d")
 }
 
 fn tag(text: &str) -> Result<(String, String), &'static str> {
@@ -141,10 +128,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_value_is_a_date_a_time_or_a_length() {
-        let clock = Clock {
-            now_ms: || 1_000_000,
-            zone: TimeZone::fixed(jiff::tz::offset(1)),
-        };
+        let clock = Clock { now_ms: || 1_000_000, zone: TimeZone::fixed(jiff::tz::offset(1)) };
         let seconds = |text| end(text).map(|end| end.unix_seconds(&clock));
         assert_eq!(seconds("2027-11-22T12:00:00Z"), Ok(1_826_884_800));
         assert_eq!(seconds("2027-11-22"), Ok(1_826_838_000), "where the person is");

@@ -33,39 +33,21 @@ fn render(detail: &SecretDetail, clock: &Clock, width: Option<usize>) -> String 
     fields.add_some("Not before", version.not_before.map(time));
     fields.add_some("Ends", version.expires.map(time));
     fields.add_some("Content type", version.content_type.as_ref());
-    fields.add_list(
-        "Tags",
-        version
-            .tags
-            .iter()
-            .map(|(name, value)| format!("{name}={value}").into()),
-    );
+    fields.add_list("Tags", version.tags.iter().map(|(name, value)| format!("{name}={value}").into()));
     let title = printable(&format!("{}/{}", secret.vault, secret.name));
     let versions = versions(&detail.versions, clock).render(width);
-    format!(
-        "{}\n{}\n{versions}",
-        styled(style::STRONG, &title),
-        fields.render(width)
-    )
+    format!("{}\n{}\n{versions}", styled(style::STRONG, &title), fields.render(width))
 }
 
 fn versions(versions: &[VersionView], clock: &Clock) -> Table {
     let mut table = Table::new(&["VERSION", "STATE", "CREATED", "ENDS", "GENERATION", "WRITTEN BY"]);
     for version in versions {
-        let generation = if version.generation == 0 {
-            String::new()
-        } else {
-            version.generation.to_string()
-        };
+        let generation = if version.generation == 0 { String::new() } else { version.generation.to_string() };
         table.row(vec![
             (&version.id).into(),
             state(version, clock),
             clock.absolute(when::ms(version.created)).into(),
-            version
-                .expires
-                .map(|end| clock.relative(when::ms(end)))
-                .unwrap_or_default()
-                .into(),
+            version.expires.map(|end| clock.relative(when::ms(end))).unwrap_or_default().into(),
             generation.into(),
             (&version.written_by).into(),
         ]);

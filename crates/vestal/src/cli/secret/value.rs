@@ -43,9 +43,7 @@ pub(super) fn read(file: Option<&Path>, input: &mut Input) -> Result<Zeroizing<S
         ));
     }
     if value.len() as u64 > MAX_BYTES {
-        return Err(Problem::usage(format!(
-            "the value is longer than {MAX_BYTES} bytes: nothing was set"
-        )));
+        return Err(Problem::usage(format!("the value is longer than {MAX_BYTES} bytes: nothing was set")));
     }
     Ok(value)
 }
@@ -59,9 +57,7 @@ fn from_stream(stream: &mut dyn Read, what: &str) -> Result<Zeroizing<String>, P
         .take(room as u64)
         .read_to_end(&mut bytes)
         .map_err(|error| Problem::failed(format!("{what} can't be read: {error}")))?;
-    let text = bytes
-        .strip_suffix(b"\n")
-        .map_or(bytes.as_slice(), |text| text.strip_suffix(b"\r").unwrap_or(text));
+    let text = bytes.strip_suffix(b"\n").map_or(bytes.as_slice(), |text| text.strip_suffix(b"\r").unwrap_or(text));
     match std::str::from_utf8(text) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(_) => Err(Problem::usage(format!("{what} is not UTF-8 text: nothing was set"))
@@ -79,9 +75,7 @@ mod tests {
 
     fn piped(bytes: &[u8]) -> Result<String, Exit> {
         let mut input = Input::Script(Box::new(io::Cursor::new(bytes.to_vec())));
-        read(None, &mut input)
-            .map(|value| value.to_string())
-            .map_err(|problem| problem.exit())
+        read(None, &mut input).map(|value| value.to_string()).map_err(|problem| problem.exit())
     }
 
     /// Types these answers, one after the other.
@@ -99,9 +93,7 @@ mod tests {
 
     fn typed(answers: &[&'static str]) -> Result<String, Exit> {
         let mut input = Input::Person(Box::new(Typist(answers.to_vec())));
-        read(None, &mut input)
-            .map(|value| value.to_string())
-            .map_err(|problem| problem.exit())
+        read(None, &mut input).map(|value| value.to_string()).map_err(|problem| problem.exit())
     }
 
     #[test]

@@ -32,11 +32,7 @@ pub(in super::super) struct HistoryArguments {
 
 pub(super) fn run(arguments: &HistoryArguments, session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;
-    let mut path = format!(
-        "{}/history?limit={}",
-        session.token_path(&client, &arguments.name)?,
-        arguments.limit
-    );
+    let mut path = format!("{}/history?limit={}", session.token_path(&client, &arguments.name)?, arguments.limit);
     if let Some(before) = arguments.before {
         path.push_str(&format!("&before={before}"));
     }
@@ -50,9 +46,7 @@ pub(super) fn run(arguments: &HistoryArguments, session: &mut Session) -> Result
     let table = table(&history.attempts, &session.clock);
     session.output.table(table)?;
     match history.next {
-        Some(next) => session
-            .output
-            .note(&format!("There are older ones: --before {next} shows them.")),
+        Some(next) => session.output.note(&format!("There are older ones: --before {next} shows them.")),
         None => Ok(()),
     }
 }
@@ -69,11 +63,7 @@ fn table(attempts: &[Attempt], clock: &Clock) -> Table {
             clock.absolute(attempt.started).into(),
             when::length_ms(i64::try_from(attempt.took).unwrap_or(i64::MAX)).into(),
             Cell::styled(style, result(&attempt.outcome)),
-            attempt
-                .status
-                .map(|status| status.to_string())
-                .unwrap_or_default()
-                .into(),
+            attempt.status.map(|status| status.to_string()).unwrap_or_default().into(),
             words(attempt, clock).into(),
         ]);
     }
@@ -82,9 +72,7 @@ fn table(attempts: &[Attempt], clock: &Clock) -> Table {
 
 fn result(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Renewed {
-            generation: Some(_), ..
-        } => "renewed",
+        Outcome::Renewed { generation: Some(_), .. } => "renewed",
         Outcome::Renewed { generation: None, .. } => "same value",
         Outcome::Failed { .. } => "failed",
     }
@@ -93,12 +81,7 @@ fn result(outcome: &Outcome) -> &'static str {
 /// An attempt in one line: what came of it, and how often it came again.
 pub(super) fn words(attempt: &Attempt, clock: &Clock) -> String {
     let mut words = match &attempt.outcome {
-        Outcome::Renewed {
-            generation,
-            lifetime,
-            note,
-            ..
-        } => {
+        Outcome::Renewed { generation, lifetime, note, .. } => {
             let generation = match generation {
                 Some(generation) => format!("generation {generation}"),
                 None => "the provider gave the same token again".to_owned(),
@@ -107,24 +90,14 @@ pub(super) fn words(attempt: &Attempt, clock: &Clock) -> String {
                 Some(seconds) => format!("lives {}", when::length_seconds(*seconds)),
                 None => "no end is known".to_owned(),
             };
-            let note = if note.is_empty() {
-                String::new()
-            } else {
-                format!("; {note}")
-            };
+            let note = if note.is_empty() { String::new() } else { format!("; {note}") };
             format!("{generation}, {life}{note}")
         }
         Outcome::Failed { words, .. } => words.clone(),
     };
     if attempt.repeats > 0 {
-        let last = attempt
-            .last_repeat
-            .map(|last| format!(", last at {}", clock.absolute(last)))
-            .unwrap_or_default();
-        words.push_str(&format!(
-            " (and {} like it{last})",
-            when::plural(attempt.repeats, "more attempt")
-        ));
+        let last = attempt.last_repeat.map(|last| format!(", last at {}", clock.absolute(last))).unwrap_or_default();
+        words.push_str(&format!(" (and {} like it{last})", when::plural(attempt.repeats, "more attempt")));
     }
     if let Some(id) = &attempt.request_id {
         words.push_str(&format!(" [request {id}]"));

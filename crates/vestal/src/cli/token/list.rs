@@ -16,26 +16,15 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
         return session.output.json(&tokens);
     }
     if tokens.is_empty() {
-        return session
-            .output
-            .note("There is no managed token yet. Declare one in the configuration: `[token.NAME]`.");
+        return session.output.note("There is no managed token yet. Declare one in the configuration: `[token.NAME]`.");
     }
     let table = table(&tokens, &session.clock);
     session.output.table(table)
 }
 
 fn table(tokens: &[TokenView], clock: &Clock) -> Table {
-    let mut table = Table::new(&[
-        "VAULT",
-        "NAME",
-        "STATE",
-        "GENERATION",
-        "LIFE LEFT",
-        "NEXT",
-        "PROVIDER",
-        "OWNER",
-        "LAST FAILURE",
-    ]);
+    let mut table =
+        Table::new(&["VAULT", "NAME", "STATE", "GENERATION", "LIFE LEFT", "NEXT", "PROVIDER", "OWNER", "LAST FAILURE"]);
     for token in tokens {
         table.row(vec![
             (&token.vault).into(),
@@ -63,11 +52,7 @@ pub(super) fn life_left(token: &TokenView) -> String {
 
 /// When the next attempt is due. A time that lies behind is now: the attempt is under way, or waits for its lane.
 pub(super) fn next(clock: &Clock, due_ms: i64) -> String {
-    if clock.is_past(due_ms) {
-        "now".to_owned()
-    } else {
-        clock.relative(due_ms)
-    }
+    if clock.is_past(due_ms) { "now".to_owned() } else { clock.relative(due_ms) }
 }
 
 /// What the last attempt failed with, and how many did since the last success.

@@ -37,29 +37,14 @@ fn render(detail: &TokenDetail, clock: &Clock, width: Option<usize>) -> String {
         },
     );
     let failure = last_failure(token);
-    fields.add_some(
-        "Last failure",
-        (!failure.is_empty()).then(|| Cell::styled(style::WARNING, failure)),
-    );
+    fields.add_some("Last failure", (!failure.is_empty()).then(|| Cell::styled(style::WARNING, failure)));
     fields.add("Lifetime", lifetime(detail));
     fields.add("Promise", promise(detail));
     fields.add("Provider", &token.provider);
     fields.add("Token URL", &detail.token_url);
     fields.add_some("Scope", (!detail.scope.is_empty()).then(|| detail.scope.join(" ")));
-    fields.add_list(
-        "Credentials",
-        detail
-            .credentials
-            .iter()
-            .map(|credential| credential_cell(credential, clock)),
-    );
-    fields.add(
-        "Owner",
-        token
-            .owner
-            .as_deref()
-            .unwrap_or("nobody: no one is told when it is in danger"),
-    );
+    fields.add_list("Credentials", detail.credentials.iter().map(|credential| credential_cell(credential, clock)));
+    fields.add("Owner", token.owner.as_deref().unwrap_or("nobody: no one is told when it is in danger"));
     fields.add(
         "Declared by",
         match detail.origin.as_str() {
@@ -71,22 +56,14 @@ fn render(detail: &TokenDetail, clock: &Clock, width: Option<usize>) -> String {
     let title = styled(style::STRONG, &printable(&format!("{}/{}", token.vault, token.name)));
     let mut text = format!("{title}\n{}", fields.render(width));
     for warning in &detail.warnings {
-        text.push_str(&format!(
-            "{} {}\n",
-            styled(style::WARNING, "warning:"),
-            printable(warning)
-        ));
+        text.push_str(&format!("{} {}\n", styled(style::WARNING, "warning:"), printable(warning)));
     }
     text
 }
 
 fn state(detail: &TokenDetail) -> Cell {
     let state = &detail.token.state;
-    let words = if detail.paused.is_empty() {
-        state.clone()
-    } else {
-        format!("{state}: {}", detail.paused.join("; "))
-    };
+    let words = if detail.paused.is_empty() { state.clone() } else { format!("{state}: {}", detail.paused.join("; ")) };
     Cell::styled(style::of_state(state), words)
 }
 
@@ -124,18 +101,12 @@ fn promise(detail: &TokenDetail) -> Cell {
     match (detail.promise, detail.lifetime.filter(|_| known.is_some())) {
         (None, _) => "none".into(),
         (Some(promise), None) if known.is_none() => {
-            let words = format!(
-                "{} left, if it lives that long: nobody says so yet",
-                when::length_seconds(promise)
-            );
+            let words = format!("{} left, if it lives that long: nobody says so yet", when::length_seconds(promise));
             Cell::styled(style::WARNING, words)
         }
         (Some(promise), Some(lifetime)) if promise >= lifetime => {
             let (promise, lifetime) = (when::length_seconds(promise), when::length_seconds(lifetime));
-            Cell::styled(
-                style::BAD,
-                format!("{promise} can't be kept: it lives {lifetime} in all"),
-            )
+            Cell::styled(style::BAD, format!("{promise} can't be kept: it lives {lifetime} in all"))
         }
         (Some(promise), _) => format!("{} left is sure to be found", when::length_seconds(promise)).into(),
     }
@@ -143,12 +114,7 @@ fn promise(detail: &TokenDetail) -> Cell {
 
 /// A credential, and its own end where it has one.
 fn credential_cell(credential: &CredentialView, clock: &Clock) -> Cell {
-    let CredentialView {
-        part,
-        source,
-        present,
-        expires,
-    } = credential;
+    let CredentialView { part, source, present, expires } = credential;
     if !present {
         return Cell::styled(style::BAD, format!("{part}: {source} is missing or disabled"));
     }

@@ -33,14 +33,8 @@ pub(in super::super) struct RenewArguments {
 }
 
 fn wait(text: &str) -> Result<Period, String> {
-    let period: Period = text
-        .parse()
-        .map_err(|error: crate::config::PeriodError| error.to_string())?;
-    if period.seconds() > LONGEST_WAIT {
-        Err(format!("it waits {LONGEST_WAIT} seconds at most"))
-    } else {
-        Ok(period)
-    }
+    let period: Period = text.parse().map_err(|error: crate::config::PeriodError| error.to_string())?;
+    if period.seconds() > LONGEST_WAIT { Err(format!("it waits {LONGEST_WAIT} seconds at most")) } else { Ok(period) }
 }
 
 pub(super) fn renew(arguments: &RenewArguments, session: &mut Session) -> Result<(), Problem> {
@@ -58,24 +52,19 @@ pub(super) fn renew(arguments: &RenewArguments, session: &mut Session) -> Result
     let name = format!("{}/{}", token.vault, token.name);
     match attempt {
         None if seconds == 0 => session.note_unless_json(&format!("{name} is being renewed.")),
-        None => Err(Problem::failed(format!(
-            "{name} was not renewed within {}: it goes on",
-            when::length_seconds(seconds)
-        ))
-        .help(format!("`vestal token show {name}` tells how it stands"))),
+        None => {
+            Err(Problem::failed(format!("{name} was not renewed within {}: it goes on", when::length_seconds(seconds)))
+                .help(format!("`vestal token show {name}` tells how it stands")))
+        }
         Some(attempt) => match attempt.outcome {
             Outcome::Renewed { .. } => {
-                let due = token
-                    .due_ms
-                    .map(|due| format!("; the next renewal is due {}", next(&session.clock, due)));
+                let due = token.due_ms.map(|due| format!("; the next renewal is due {}", next(&session.clock, due)));
                 let words = words(attempt, &session.clock);
                 session.note_unless_json(&format!("{name} is renewed: {words}{}.", due.unwrap_or_default()))
             }
             Outcome::Failed { .. } => {
                 let words = words(attempt, &session.clock);
-                let due = token
-                    .due_ms
-                    .map(|due| format!("it is tried again {}", next(&session.clock, due)));
+                let due = token.due_ms.map(|due| format!("it is tried again {}", next(&session.clock, due)));
                 let again = due.unwrap_or_else(|| "it is not tried again by itself".to_owned());
                 Err(Problem::failed(format!("{name} was not renewed: {words}"))
                     .help(format!("{again}; `vestal token show {name}` tells how it stands")))
@@ -87,9 +76,7 @@ pub(super) fn renew(arguments: &RenewArguments, session: &mut Session) -> Result
 pub(super) fn pause(name: &Named, session: &mut Session) -> Result<(), Problem> {
     let token = order(name, "pause", session)?;
     let left = token.life_left_ms.filter(|left| *left > 0);
-    let until = left
-        .map(|left| format!(" Its value lives {} more.", when::length_ms(left)))
-        .unwrap_or_default();
+    let until = left.map(|left| format!(" Its value lives {} more.", when::length_ms(left))).unwrap_or_default();
     session.note_unless_json(&format!(
         "{}/{} is paused: it is not renewed until it is resumed.{until}",
         token.vault, token.name
@@ -98,10 +85,7 @@ pub(super) fn pause(name: &Named, session: &mut Session) -> Result<(), Problem> 
 
 pub(super) fn resume(name: &Named, session: &mut Session) -> Result<(), Problem> {
     let token = order(name, "resume", session)?;
-    session.note_unless_json(&format!(
-        "{}/{} is {}: it is renewed again.",
-        token.vault, token.name, token.state
-    ))
+    session.note_unless_json(&format!("{}/{} is {}: it is renewed again.", token.vault, token.name, token.state))
 }
 
 fn order(name: &Named, what: &str, session: &mut Session) -> Result<TokenView, Problem> {

@@ -29,7 +29,8 @@ pub enum Write {
         /// The record that it was made from.
         replaces: RecordTag,
     },
-    /// Deletes the oldest versions of the secret until `keep` are left. The current one always stays.
+    /// Deletes the oldest versions of the secret until `keep` are left: those that were inserted first, whatever their
+    /// `created` says. The current one always stays.
     KeepVersions {
         /// The vault.
         vault: VaultName,
@@ -190,18 +191,18 @@ impl<T, E, F: Future<Output = Result<T, E>> + Send> Answer<T, E> for F {}
 /// epoch of its claim runs, and no method is told the time for it. Lists come in ascending order of their key and
 /// start after `after`.
 pub trait Store: Send + Sync + 'static {
-    /// Writes the whole batch, durably, or nothing of it.
+    /// Writes the whole batch, durably, or nothing of it. A future that was polled once and then dropped may still write.
     fn commit(&self, writes: Vec<Write>) -> impl Answer<(), CommitError>;
 
     /// One durable compare-and-set: raises the fence and takes the lease, where the generation is the expected one
     /// and no lease lives. `None`: somebody else has it, or the generation moved.
     fn claim(&self, claim: Claim) -> impl Answer<Option<Lease>>;
 
-    /// Gives a lease back that spent nothing, and sets when the token is next due. A lease that is another by now
-    /// is left alone.
+    /// Gives a lease back that spent nothing, and sets when the token is next due, unless that is [`Wall::NEVER`]. A
+    /// lease that is another by now, or of an earlier epoch, is left alone.
     fn release(&self, lease: Lease, due: Wall) -> impl Answer<()>;
 
-    /// The secret and its current version.
+    /// The secret and its current version. One without the other is damage.
     fn current(&self, vault: &VaultName, name: &SecretName) -> impl Answer<Option<(SecretRow, VersionRow)>>;
 
     /// One version.
@@ -235,11 +236,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Tokens to look at: `due ≤ now`, no living lease, and a lane whose `open_at ≤ now` (a lane without a row is
     /// open). At most `per_lane` of each lane, earliest expiry first within the lane, so that no slow provider starves
-    /// another. Each call costs little, whether five or all of 100,000 tokens are due.
+    /// another. A lane whose `open_at` is [`Wall::NEVER`] has none. Each call costs little, whether five or all of 100,000 tokens are due.
     fn due(&self, now: Wall, per_lane: usize) -> impl Answer<Vec<TokenRow>>;
 
     /// The next instant at which [`due`](Self::due) could answer something that it doesn't answer at `now`: the
-    /// smallest of max(token's due, lane's `open_at`) over tokens without a living lease, if that is later than `now`.
+    /// smallest of max(token's due, lane's `open_at`) that is later than `now`, over tokens without a living lease.
     fn next_due(&self, now: Wall) -> impl Answer<Option<Wall>>;
 
     /// The token's attempts, newest first, with numbers below `before`.

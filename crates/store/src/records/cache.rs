@@ -1,6 +1,7 @@
 //! Sealed current versions in memory.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::{Equivalent, Lifecycle, Weighter, sync};
 use vault::{SecretName, VaultName};
@@ -55,15 +56,20 @@ impl Lifecycle<Key, Arc<Current>> for PinManaged {
     fn on_evict(&self, _state: &mut (), _key: Key, _current: Arc<Current>) {}
 }
 
-pub(super) struct Cache(sync::Cache<Key, Arc<Current>, Weight, quick_cache::DefaultHashBuilder, PinManaged>);
+pub(super) struct Cache {
+    kept: sync::Cache<Key, Arc<Current>, Weight, quick_cache::DefaultHashBuilder, PinManaged>,
+    /// Secrets with a commit whose end nobody waited for. When it lands isn't known, so they are never kept again.
+    doubtful: Mutex<HashSet<Key>>,
+}
 
 impl Cache {
     pub(super) fn new(bytes: u64) -> Self {
-        Self(sync::Cache::with(1024, bytes, Weight, quick_cache::DefaultHashBuilder::default(), PinManaged))
+        let hasher = quick_cache::DefaultHashBuilder::default();
+        Self { kept: sync::Cache::with(1024, bytes, Weight, hasher, PinManaged), doubtful: Mutex::default() }
     }
 
     pub(super) fn get(&self, vault: &VaultName, folded: &str) -> Option<Arc<Current>> {
-        self.0.get(&KeyRef(vault, folded))
+        self.kept.get(&KeyRef(vault, folded))
     }
 
     /// The record, loaded by `load` where it isn't here. Of several that miss at once one loads. What was loaded
@@ -74,13 +80,15 @@ impl Cache {
         name: &SecretName,
         load: impl Future<Output = Result<Arc<Current>, E>>,
     ) -> Result<Arc<Current>, E> {
-        let key = Key { vault: vault.clone(), name: name.folded().into() };
-        match self.0.get_value_or_guard_async(&key).await {
+        let key = key(vault, name);
+        match self.kept.get_value_or_guard_async(&key).await {
             Ok(found) => Ok(found),
             Err(guard) => {
                 let loaded = load.await?;
-                // Refused if it was forgotten while we loaded; the next reader loads again.
-                let _ = guard.insert(Arc::clone(&loaded));
+                if !self.doubtful().contains(&key) {
+                    // Refused if it was forgotten while we loaded; the next reader loads again.
+                    let _ = guard.insert(Arc::clone(&loaded));
+                }
                 Ok(loaded)
             }
         }
@@ -88,6 +96,21 @@ impl Cache {
 
     /// Takes it out; whether it was there as a managed token's.
     pub(super) fn forget(&self, vault: &VaultName, name: &SecretName) -> bool {
-        self.0.remove(&KeyRef(vault, name.folded())).is_some_and(|(_, current)| current.managed)
+        self.kept.remove(&KeyRef(vault, name.folded())).is_some_and(|(_, current)| current.managed)
     }
+
+    /// Takes it out for good.
+    pub(super) fn distrust(&self, vault: &VaultName, name: &SecretName) {
+        // In this order: who loads looks at the first before it fills the second.
+        self.doubtful().insert(key(vault, name));
+        self.forget(vault, name);
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(vault: &VaultName, name: &SecretName) -> Key {
+    Key { vault: vault.clone(), name: name.folded().into() }
 }

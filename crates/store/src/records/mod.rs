@@ -11,6 +11,7 @@ mod secrets;
 mod tokens;
 
 use core::fmt;
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock, RwLock};
 
 use vault::{Keyring, OpenError, Place, Sealed, SecretName, VaultName};
@@ -113,23 +114,16 @@ impl<S: Store> Records<S> {
         let _ = self.on_write.set(Box::new(hear));
     }
 
-    /// Writes a batch whose rows were sealed by these records, and forgets what it made stale.
+    /// Writes a batch whose rows were sealed by these records, and forgets what it made stale. Where the future is
+    /// dropped before its end, the batch may still be written.
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
-        let mut touched: Vec<(VaultName, SecretName)> = Vec::new();
-        for write in &writes {
-            let (vault, name) = match write {
-                Write::Secret { row, .. } => (&row.vault, &row.name),
-                Write::Version(row) | Write::AmendVersion { row, .. } => (&row.vault, &row.name),
-                // A new token makes its secret a managed one.
-                Write::Token { row, replaces: None, .. } => (&row.vault, &row.name),
-                _ => continue,
-            };
-            if !touched.iter().any(|(v, n)| v == vault && n == name) {
-                touched.push((vault.clone(), name.clone()));
-            }
-        }
+        let secrets = self.touched_by(&writes).await?;
+        let unended = Unended {
+            cache: &self.cache,
+            secrets,
+        };
         let result = self.store.commit(writes).await;
-        for (vault, name) in touched {
+        for (vault, name) in unended.end() {
             let managed = self.cache.forget(&vault, &name);
             if managed && result.is_ok() {
                 // It stays in memory; should this read fail, the next one tries again.
@@ -137,6 +131,29 @@ impl<S: Store> Records<S> {
             }
         }
         result
+    }
+
+    /// The secrets whose [`Current`] the batch changes.
+    async fn touched_by(&self, writes: &[Write]) -> Result<BTreeSet<(VaultName, SecretName)>, StoreError> {
+        let mut touched = BTreeSet::new();
+        for write in writes {
+            match write {
+                Write::Secret { row, .. } => touched.insert((row.vault.clone(), row.name.clone())),
+                Write::Version(row) | Write::AmendVersion { row, .. } => {
+                    touched.insert((row.vault.clone(), row.name.clone()))
+                }
+                // A new token makes its secret a managed one, and a removed one an ordinary one again.
+                Write::Token {
+                    row, replaces: None, ..
+                } => touched.insert((row.vault.clone(), row.name.clone())),
+                Write::RemoveToken(id) => match self.store.token(*id).await? {
+                    Some(row) => touched.insert((row.vault, row.name)),
+                    None => continue,
+                },
+                _ => continue,
+            };
+        }
+        Ok(touched)
     }
 
     fn written(&self, vault: &VaultName, name: &SecretName) {
@@ -160,6 +177,26 @@ impl<S: Store> Records<S> {
         what: impl Fn() -> String,
     ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
         self.keyring().open(place, sealed.as_bytes()).map_err(|error| unopened(&error, what))
+    }
+}
+
+/// The secrets of a commit under way. Where nobody waits for its end, it may land at any time after.
+struct Unended<'a> {
+    cache: &'a Cache,
+    secrets: BTreeSet<(VaultName, SecretName)>,
+}
+
+impl Unended<'_> {
+    fn end(mut self) -> BTreeSet<(VaultName, SecretName)> {
+        core::mem::take(&mut self.secrets)
+    }
+}
+
+impl Drop for Unended<'_> {
+    fn drop(&mut self) {
+        for (vault, name) in &self.secrets {
+            self.cache.distrust(vault, name);
+        }
     }
 }
 

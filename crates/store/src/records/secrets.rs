@@ -164,7 +164,11 @@ impl<S: Store> Records<S> {
                 Err(error) => return Err(error),
             };
             let (mut writes, version) = self.new_version(existing.as_deref(), &new, 0, None);
-            let managed = existing.as_ref().is_some_and(|current| current.managed);
+            let managed = match &existing {
+                Some(current) => current.managed,
+                // A token may have been declared before its secret is there.
+                None => self.store.token_of(&new.vault, &new.name).await?.is_some(),
+            };
             if managed {
                 writes.push(Write::Hasten {
                     vault: new.vault.clone(),

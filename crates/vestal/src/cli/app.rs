@@ -87,12 +87,11 @@ fn rotate_secret(arguments: &RotateArguments, session: &mut Session) -> Result<(
     let client = session.client()?;
     let new: NewAppSecret = client.post(&format!("/apps/{name}/rotate-secret?end_old={end_old}"))?;
     show_once(&new, "has a new client secret", &client, session)?;
-    // The newest is the one that was shown.
-    let newest = new.app.secrets.iter().map(|secret| secret.created).max();
-    let others = new.app.secrets.iter().filter(|secret| Some(secret.created) != newest);
-    for end in others.filter_map(|secret| secret.ends.map(when::ms)) {
-        let end = session.clock.both(end);
-        session.note_unless_json(&format!("The one before is taken until then: {end}."))?;
+    // The one that was shown is the last.
+    let others = new.app.secrets.split_last().map_or(&[][..], |(_, others)| others);
+    for end in others.iter().filter_map(|secret| secret.ends.map(when::ms)) {
+        let (end, left) = (session.clock.absolute(end), session.clock.relative(end));
+        session.note_unless_json(&format!("The one before is still taken: it ends {left} ({end})."))?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ mod start;
 mod status;
 mod style;
 mod table;
+mod terminal;
 mod token;
 mod vaults;
 mod when;

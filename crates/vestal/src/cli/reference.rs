@@ -62,8 +62,10 @@ fn section(page: &mut String, command: &Command, path: &str) {
     let options = if arguments.iter().any(|argument| !argument.is_positional()) { " [OPTIONS]" } else { "" };
     let _ = write!(page, "\n    {usage}{options}\n");
     if let Some(examples) = command.get_before_help() {
+        // Without the word `Examples:`, and without its indentation.
         let examples = examples.to_string();
-        let _ = write!(page, "\n```text\n{}\n```\n", examples.trim_start_matches("Examples:\n").trim_end());
+        let lines = examples.lines().skip(1).map(|line| line.strip_prefix("  ").unwrap_or(line));
+        let _ = write!(page, "\n```text\n{}\n```\n", lines.collect::<Vec<_>>().join("\n").trim_end());
     }
     if !arguments.is_empty() {
         page.push('\n');

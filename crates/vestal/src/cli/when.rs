@@ -55,7 +55,7 @@ pub(super) fn ms(unix_seconds: i64) -> i64 {
 pub(super) fn length_ms(length: i64) -> String {
     let seconds = length.unsigned_abs() / 1000;
     if seconds == 0 {
-        return format!("0.{} s", length.unsigned_abs() / 100);
+        return format!("{} ms", length.unsigned_abs());
     }
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60);
     match seconds {
@@ -111,8 +111,8 @@ mod tests {
             assert_eq!(length_seconds(seconds), words);
             assert_eq!(length_ms(i64::try_from(seconds).expect("small") * -1000), words);
         }
-        assert_eq!(length_ms(345), "0.3 s");
-        assert_eq!(length_ms(0), "0.0 s");
+        assert_eq!(length_ms(345), "345 ms");
+        assert_eq!(length_ms(0), "0 ms");
     }
 
     #[test]

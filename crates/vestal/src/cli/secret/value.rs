@@ -2,7 +2,7 @@
 //! which stands in the shell's history and in the list of processes.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -25,9 +25,12 @@ pub(super) fn read(file: Option<&Path>, input: &mut Input) -> Result<Zeroizing<S
         (None, Input::Script(stdin)) => from_stream(stdin, "standard input")?,
         (None, Input::Person(questions)) => {
             let mut ask = |question| {
-                questions.hidden(question).map_err(|error| {
-                    Problem::failed(format!("the terminal can't be asked: {error}"))
-                        .help("hand the value in on standard input, or name a file with --file")
+                questions.hidden(question).map_err(|error| match error.kind() {
+                    io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
+                        Problem::failed("given up: nothing was set")
+                    }
+                    _ => Problem::failed(format!("the terminal can't be asked: {error}"))
+                        .help("hand the value in on standard input, or name a file with --file"),
                 })
             };
             let first = ask("Value (it is not shown): ")?;
@@ -67,8 +70,6 @@ fn from_stream(stream: &mut dyn Read, what: &str) -> Result<Zeroizing<String>, P
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::super::super::exit::Exit;
     use super::super::super::input::Questions;
     use super::*;

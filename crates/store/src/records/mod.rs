@@ -118,14 +118,12 @@ impl<S: Store> Records<S> {
     /// dropped before its end, the batch may still be written.
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
         let secrets = self.touched_by(&writes).await?;
-        let unended = Unended {
-            cache: &self.cache,
-            secrets,
-        };
+        let unended = Unended { cache: &self.cache, secrets };
         let result = self.store.commit(writes).await;
-        for (vault, name) in unended.end() {
-            let managed = self.cache.forget(&vault, &name);
-            if managed && result.is_ok() {
+        let mut managed = unended.end();
+        managed.retain(|(vault, name)| self.cache.forget(vault, name));
+        if result.is_ok() {
+            for (vault, name) in managed {
                 // It stays in memory; should this read fail, the next one tries again.
                 let _ = self.current(&vault, &name).await;
             }
@@ -143,9 +141,7 @@ impl<S: Store> Records<S> {
                     touched.insert((row.vault.clone(), row.name.clone()))
                 }
                 // A new token makes its secret a managed one, and a removed one an ordinary one again.
-                Write::Token {
-                    row, replaces: None, ..
-                } => touched.insert((row.vault.clone(), row.name.clone())),
+                Write::Token { row, replaces: None, .. } => touched.insert((row.vault.clone(), row.name.clone())),
                 Write::RemoveToken(id) => match self.store.token(*id).await? {
                     Some(row) => touched.insert((row.vault, row.name)),
                     None => continue,

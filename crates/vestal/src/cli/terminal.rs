@@ -67,7 +67,7 @@ impl Silence {
 impl Drop for Silence {
     fn drop(&mut self) {
         // Where this fails there is no terminal any more.
-        drop(tcsetattr(&self.terminal, OptionalActions::Flush, &self.before));
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
     }
 }
 

@@ -1,0 +1,9 @@
+//! What [`store::Records`] promises, over a store in memory.
+
+mod cache;
+mod contention;
+mod definitions;
+mod seal;
+mod secrets;
+mod tokens;
+mod world;

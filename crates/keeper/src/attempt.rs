@@ -97,6 +97,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                     Ok(None) => Input::ClaimLost,
                     Err(error) => {
                         self.observer.trouble(&error.to_string());
+                        self.rest();
                         Input::StoreFailed
                     }
                 })
@@ -322,13 +323,14 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
 /// What is asked of a token by its operator and its provider.
 pub(crate) fn terms(definition: &TokenDefinition, provider: &Provider) -> Terms {
     Terms {
-        pacing: pacing(provider),
+        pacing: pacing_of(provider),
         promise: Duration::from_secs(definition.promise.unwrap_or(0)),
         uncertainty: Duration::ZERO,
     }
 }
 
-fn pacing(provider: &Provider) -> Pacing {
+/// The pace that a provider asks for.
+pub fn pacing_of(provider: &Provider) -> Pacing {
     Pacing { kills_previous: provider.renewal.kills_previous, floor: provider.renewal.floor.unwrap_or_default() }
 }
 

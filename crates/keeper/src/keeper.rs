@@ -53,6 +53,8 @@ pub struct Keeper<S, C, H, O> {
     pub(crate) written: Mutex<BTreeSet<(String, String)>>,
     pub(crate) written_wake: Wake,
     looked: AtomicI64,
+    /// No attempt is started before, in milliseconds of the boot clock: the store takes no claim.
+    rest_until: AtomicU64,
     seeds: AtomicU64,
 }
 
@@ -73,6 +75,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             written: Mutex::default(),
             written_wake: Wake::default(),
             looked: AtomicI64::new(0),
+            rest_until: AtomicU64::new(0),
             seeds: AtomicU64::new(u64::from_be_bytes(seed)),
         }
     }
@@ -171,6 +174,10 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
 
     /// Starts an attempt for each due token whose lane gives a permit. How long to sleep if nothing else happens.
     async fn start_due<'a>(&'a self, flights: &mut Flights<'a>, now: Moment) -> Result<Duration, StoreError> {
+        let rest = self.rest_until.load(Ordering::Relaxed).saturating_sub(now.boot.ms);
+        if rest > 0 {
+            return Ok(Duration::from_millis(rest));
+        }
         let mut wake_at = now.wall.plus(LONGEST_SLEEP);
         let mut lanes: BTreeMap<String, Vec<TokenRow>> = BTreeMap::new();
         for row in self.records.store().due(now.wall, PER_LANE).await? {
@@ -244,6 +251,12 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
 
     fn finished(&self, token: TokenId) {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
+    }
+
+    /// The store takes no claim: nothing is started for a while, so that it isn't asked in a hot loop.
+    pub(crate) fn rest(&self) {
+        let after = u64::try_from(AFTER_TROUBLE.as_millis()).unwrap_or(u64::MAX);
+        self.rest_until.store(self.clock.now().boot.ms.saturating_add(after), Ordering::Relaxed);
     }
 
     /// Ends the lease of an attempt that broke off, so that the token is tried again and not held until the next start.

@@ -20,6 +20,7 @@ mod port;
 mod survey;
 mod wake;
 
+pub use attempt::pacing_of;
 pub use definition::{KEEP_VERSIONS, Source, TokenDefinition, token_definition_name};
 pub use exchange::same_value_as;
 pub use keeper::{Keeper, LONGEST_SLEEP, PER_LANE};

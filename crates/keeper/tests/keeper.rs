@@ -196,6 +196,24 @@ fn a_full_disk_holds_the_answer_and_loses_nothing() {
 }
 
 #[test]
+fn a_store_that_takes_no_claim_is_asked_once_a_second_and_no_provider_is_called() {
+    let mut world = World::new(HOUR);
+    for number in 0..20 {
+        world.declare_in(&format!("token-{number}"), &format!("host-{number} me"));
+    }
+    world.records.store().set_full(true);
+    world.pass(60);
+    let tries = world.told.all().len();
+    assert!((1..=60 * 20).contains(&tries), "{tries} tries in a minute");
+    assert!(world.provider.calls().is_empty());
+    world.records.store().set_full(false);
+    world.pass(5);
+    for number in 0..20 {
+        assert!(world.read(&format!("token-{number}")).is_some());
+    }
+}
+
+#[test]
 fn a_commit_whose_answer_was_lost_is_not_made_twice() {
     let mut world = World::new(HOUR);
     let body = r#"{"access_token":"once","expires_in":3600}"#.to_owned();

@@ -122,8 +122,7 @@ fn an_earlier_version_is_amended_and_the_current_one_is_left() {
 fn a_clock_that_was_set_back_takes_no_update_back() {
     let records = records(MemoryStore::new());
     set(&records, "key", "one");
-    let amended =
-        run(records.amend(&vault(), &name("key"), None, &Amendment::default(), START - 3600)).unwrap();
+    let amended = run(records.amend(&vault(), &name("key"), None, &Amendment::default(), START - 3600)).unwrap();
     assert_eq!(amended.body.updated, START);
 }
 

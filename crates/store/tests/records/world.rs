@@ -71,15 +71,7 @@ pub(crate) fn new_secret(secret: &str, value: &str) -> NewSecret {
         updated: START,
         written_by: "a test".to_owned(),
     };
-    NewSecret {
-        vault: vault(),
-        name: name(secret),
-        body,
-        enabled: true,
-        not_before: None,
-        expires: None,
-        now: START,
-    }
+    NewSecret { vault: vault(), name: name(secret), body, enabled: true, not_before: None, expires: None, now: START }
 }
 
 /// Sets the secret, and answers the version.
@@ -171,6 +163,11 @@ impl Late {
     /// Held commits wait in a queue, as those of a database's writer do.
     pub(crate) fn hold_commits(&self) {
         self.held_commits.store(true, Ordering::SeqCst);
+    }
+
+    /// The oldest batch in the queue, which is then in nobody's hands but the caller's.
+    pub(crate) fn take_commit(&self) -> Vec<Write> {
+        self.unlanded.lock().unwrap().remove(0)
     }
 
     /// Everything in the queue is written, whoever still waits for it.
@@ -283,8 +280,11 @@ impl Store for Late {
     }
 }
 
-/// Drives futures in turns until all have ended.
-pub(crate) fn run_all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let all = pin!(store::contract::all(futures));
-    run(all)
+/// The batch that `change` would commit to the store, which stays as it is.
+pub(crate) fn batch_of(store: &MemoryStore, change: impl AsyncFnOnce(&Records<Late>)) -> Vec<Write> {
+    let late = Late::new(store.clone());
+    late.hold_commits();
+    let records = records_over(late.clone(), CACHE_BYTES);
+    assert!(is_pending(pin!(change(&records))), "it commits");
+    late.take_commit()
 }

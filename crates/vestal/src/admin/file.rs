@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::wire::{ChangeView, FieldChange, FileDefinitions, PlanView};
 use super::{Admin, Answered, Call, Failed, json};
+use crate::clock;
 use crate::config::{self, Action, Config, Plan};
-use crate::definitions::stored_views;
+use crate::definitions;
 
 impl Admin {
     pub(super) async fn plan(&self, call: &Call<'_>) -> Answered {
         let config = read(call)?;
-        let stored = stored_views(self.engine.records()).await?;
-        json(&view(&config::diff(&stored, &config.definitions.views())))
+        json(&view(&definitions::plan(self.engine.records(), &config, clock::now()).await?))
     }
 
     pub(super) async fn apply(&self, call: &Call<'_>) -> Answered {

@@ -156,7 +156,11 @@ impl From<AppError> for Failed {
             AppError::InFile(_) => FailureCode::OwnedByFile,
             AppError::Directory(_) => FailureCode::Unavailable,
         };
-        Self::new(code, error.to_string())
+        let failed = Self::new(code, error.to_string());
+        match error {
+            AppError::TwoSecrets(_) => failed.help("`vestal app rotate-secret NAME --end-old` ends both at once"),
+            _ => failed,
+        }
     }
 }
 

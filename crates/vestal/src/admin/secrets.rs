@@ -7,7 +7,7 @@ use store::rows::VersionRow;
 use store::{NewSecret, RecordError, Store as _};
 use vault::{SecretBody, SecretName, VaultName, VersionId};
 
-use super::wire::{SecretDetail, SecretValue, SecretView, SetSecret, VersionView};
+use super::wire::{FailureCode, SecretDetail, SecretValue, SecretView, SetSecret, VersionView};
 use super::{Admin, Answered, Call, Failed, json, secret_name, vault_name};
 use crate::clock;
 
@@ -87,12 +87,17 @@ impl Admin {
             Some(id) => {
                 let id = VersionId::parse(id)
                     .map_err(|_| Failed::bad_request(format!("`{id}` is no version: it has 32 hexadecimal digits")))?;
-                self.engine.records().version(&vault, &name, id).await.map_err(|error| missing(&vault, &name, error))?
+                self.engine.records().version(&vault, &name, id).await.map_err(|error| match error {
+                    RecordError::NotFound => Failed::not_found(format!("{name} of vault {vault} has no version {id}"))
+                        .help(format!("`vestal secret show {vault}/{name}` shows those that are kept")),
+                    error => error.into(),
+                })?
             }
         };
         self.audit_read("SecretGet", vault.as_str(), name.folded(), Some(row.version));
         if !row.enabled {
-            return Err(Failed::bad_request(format!("this version of {name} is disabled, and not to be read")));
+            let message = format!("this version of {name} is disabled, and not to be read");
+            return Err(Failed::new(FailureCode::Conflict, message));
         }
         let body = self.engine.records().body(&row)?;
         let value = body

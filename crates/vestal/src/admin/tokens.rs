@@ -8,7 +8,7 @@ use store::rows::DefinitionKind;
 use store::{Declared, Outcome, Store as _, Token};
 use vault::{SecretName, VaultName};
 
-use super::wire::{CredentialView, History, Renewal, TokenDetail, TokenView};
+use super::wire::{CredentialView, FailureCode, History, Renewal, TokenDetail, TokenView};
 use super::{Admin, Answered, Call, Failed, json, secret_name, vault_name};
 use crate::clock;
 
@@ -74,6 +74,13 @@ impl Admin {
                     .to_owned(),
             );
         }
+        if let (Some(promise), Some(life), Ok(provider)) =
+            (definition.promise, standing.lifetime.and_then(renewal::Lifetime::known), &provider)
+            && let Err(too_long) =
+                renewal::check_promise(Duration::from_secs(promise), life, keeper::pacing_of(provider))
+        {
+            warnings.push(too_long.to_string());
+        }
         if let Err(words) = &provider {
             warnings.push(words.clone());
         }
@@ -107,7 +114,7 @@ impl Admin {
         let token = self.token_named(vault, name).await?;
         if !token.standing.paused.is_empty() {
             let reasons: Vec<&str> = token.standing.paused.iter().map(|reason| reason.name()).collect();
-            return Err(Failed::bad_request(format!("{name} is paused: {}", reasons.join("; ")))
+            return Err(Failed::new(FailureCode::Conflict, format!("{name} is paused: {}", reasons.join("; ")))
                 .help(format!("`vestal token resume {vault}/{name}` renews it at once")));
         }
         let wait = call.number("wait")?.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));

@@ -12,7 +12,7 @@ use crate::admin::wire::SecretValue;
 #[derive(Args)]
 #[command(before_help = "\
 Examples:
-  curl -H \"Authorization: Bearer $(vestal get discord-api-oauth-token)\" https://discord.com/api/v10/users/@me
+  curl -H \"Authorization: Bearer $(vestal get discord-api-oauth-token)\" https://api.example.com
   vestal get contoso/client-id
   vestal get client-id --version 0123456789abcdef0123456789abcdef")]
 #[command(after_help = "Each call is noted in the audit. Next: `vestal secret show NAME` shows the versions.")]

@@ -45,7 +45,7 @@ Examples:
   vestal dev --listen 127.0.0.1:0 --lifetime 10s   on a free port, with a renewal every 5 s
   vestal dev --sandbox-fail 0.2                    to watch the retries")]
 #[command(after_help = "\
-Next, in another shell: `set -a; . ./.vestal/dev.env`, then any SDK of Azure Key Vault, or `vestal token list`.
+Next, in another shell: `vestal token list`; or `set -a; . ./.vestal/dev.env; set +a`, and any Azure SDK.
 Stopped and started again it goes on where it was.")]
 pub(super) struct DevArguments {
     /// Where the vaults and the authority listen; port 0 takes a free port

@@ -1,6 +1,6 @@
 //! One transaction that makes the store's definitions those of the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keeper::{TokenDefinition, token_definition_name};
 use keyvault::VaultDefinition;
@@ -33,19 +33,12 @@ pub struct Applied {
 /// Why nothing was changed.
 pub async fn apply<S: Store>(records: &Records<S>, config: &Config, now: Moment) -> Result<Applied, ApplyError> {
     for _ in 0..TRIES {
-        let plan = diff(&super::stored_views(records).await?, &config.definitions.views());
-        let mut batch = Batch { records, now, writes: Vec::new(), lanes: Vec::new() };
-        batch.vaults(config).await?;
-        batch.providers(config).await?;
-        let apps = batch.apps(config).await?;
-        batch.policies(config, &apps).await?;
-        batch.tokens(config).await?;
-        let Batch { writes, lanes, .. } = batch;
+        let (applied, writes) = prepare(records, config, now).await?;
         if writes.is_empty() {
-            return Ok(Applied { plan, lanes });
+            return Ok(applied);
         }
         match records.commit(writes).await {
-            Ok(()) => return Ok(Applied { plan, lanes }),
+            Ok(()) => return Ok(applied),
             Err(CommitError::Conflict) => {}
             Err(CommitError::Store(error)) => return Err(RecordError::from(error).into()),
         }
@@ -53,11 +46,37 @@ pub async fn apply<S: Store>(records: &Records<S>, config: &Config, now: Moment)
     Err(RecordError::Contended.into())
 }
 
+/// What [`apply`] would do now.
+///
+/// # Errors
+/// Why it would change nothing.
+pub async fn plan<S: Store>(records: &Records<S>, config: &Config, now: Moment) -> Result<Plan, ApplyError> {
+    prepare(records, config, now).await.map(|(applied, _)| applied.plan)
+}
+
+async fn prepare<S: Store>(
+    records: &Records<S>,
+    config: &Config,
+    now: Moment,
+) -> Result<(Applied, Vec<Write>), ApplyError> {
+    let plan = diff(&super::stored_views(records).await?, &config.definitions.views());
+    let mut batch =
+        Batch { records, now, writes: Vec::new(), lanes: Vec::new(), changed_providers: BTreeSet::default() };
+    batch.vaults(config).await?;
+    batch.providers(config).await?;
+    let apps = batch.apps(config).await?;
+    batch.policies(config, &apps).await?;
+    batch.tokens(config).await?;
+    Ok((Applied { plan, lanes: batch.lanes }, batch.writes))
+}
+
 struct Batch<'a, S> {
     records: &'a Records<S>,
     now: Moment,
     writes: Vec<Write>,
     lanes: Vec<String>,
+    /// The providers, by name, that are others than before: themselves, or what they extend.
+    changed_providers: BTreeSet<String>,
 }
 
 impl<S: Store> Batch<'_, S> {
@@ -75,6 +94,15 @@ impl<S: Store> Batch<'_, S> {
 
     async fn providers(&mut self, config: &Config) -> Result<(), ApplyError> {
         let mut stored = self.stored::<oauth::ProviderTable>(DefinitionKind::Provider).await?;
+        let known = stored.values().filter(|known| known.removed.is_none());
+        let before: BTreeMap<_, _> = known.map(|known| (known.name.clone(), known.body.clone())).collect();
+        let is_changed = |name: &str, now: &oauth::Provider| oauth::resolve(name, &before).ok().as_ref() != Some(now);
+        self.changed_providers = config
+            .providers
+            .iter()
+            .filter(|(name, provider)| is_changed(name, provider))
+            .map(|(name, _)| name.clone())
+            .collect();
         for provider in &config.definitions.providers {
             self.put(DefinitionKind::Provider, &provider.name, provider, provider.body.table().clone(), &mut stored)?;
         }
@@ -136,8 +164,8 @@ impl<S: Store> Batch<'_, S> {
                 known.body != definition || known.removed.is_some() || known.origin != Origin::File
             });
             self.put(DefinitionKind::Token, &name, token, definition.clone(), &mut stored)?;
-            if changed {
-                self.token(config, token, &definition).await?;
+            if changed || self.changed_providers.contains(&definition.provider) {
+                self.token(config, token, &definition, changed).await?;
             }
         }
         for (name, known) in &stored {
@@ -156,29 +184,32 @@ impl<S: Store> Batch<'_, S> {
         Ok(())
     }
 
-    /// The token's own row: made where there is none, else brought to its new definition and renewed at once.
+    /// The token's own row: made where there is none, else brought to its new definition and renewed at once. Where it
+    /// isn't `changed` itself, but its provider is, a token that is well stays as it is, unless its lane is another now.
     async fn token(
         &mut self,
         config: &Config,
         token: &Definition<TokenSettings>,
         definition: &TokenDefinition,
+        changed: bool,
     ) -> Result<(), ApplyError> {
         let (vault, name) = (&token.body.vault, token.secret());
         let provider = config.providers.get(&definition.provider).ok_or_else(|| {
             ApplyError::Invalid(format!("token {name} names the provider {}, which isn't there", definition.provider))
         })?;
         let lane = definition.lane(provider);
-        self.lanes.push(lane.clone());
         let write = match self.records.token_of(vault, &name).await? {
-            None => self.records.new_token(vault.clone(), name, lane, &Standing::new(self.now)),
+            None => self.records.new_token(vault.clone(), name, lane.clone(), &Standing::new(self.now)),
+            Some(known) if !changed && known.row.lane == lane && known.standing.failures == 0 => return Ok(()),
             Some(mut known) => {
                 let mut standing = known.standing.clone();
                 standing.resume(PauseReason::DefinitionGone);
                 standing.renew_now(self.now);
-                known.row.lane = lane;
+                known.row.lane.clone_from(&lane);
                 self.records.token_write(&known, &standing, None)
             }
         };
+        self.lanes.push(lane);
         self.writes.push(write);
         Ok(())
     }

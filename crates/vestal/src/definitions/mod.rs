@@ -6,12 +6,14 @@
 
 mod apply;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 
 use store::RecordError;
 
-pub use self::apply::{Applied, apply};
+pub use self::apply::{Applied, apply, plan};
 pub use self::stored::stored_views;
 
 /// How long a definition that left the file is kept, in seconds: 30 days.

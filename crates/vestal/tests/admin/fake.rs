@@ -30,8 +30,11 @@ impl Fake {
                 }
                 let mut stream = stream.expect("a connection can be accepted");
                 requests.push(request(&mut stream));
-                // An answer that nobody thought of shows up as one.
+                // An answer that nobody thought of shows up as one. Status 0 is none: it hangs up.
                 let (status, body) = answers.next().unwrap_or((500, String::new()));
+                if status == 0 {
+                    continue;
+                }
                 let head = format!("HTTP/1.1 {status} Told\r\ncontent-length: {}\r\n\r\n", body.len());
                 // A client that hangs up has its reasons.
                 let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));

@@ -7,7 +7,7 @@
 //! == typed               what a person types, a line an answer; left out, standard input is a pipe
 //! == stdin               what comes through that pipe
 //! == request             what the command is to send; its body follows the first line
-//! == answer 200          what it gets for it
+//! == answer 200          what it gets for it; 0 is no answer
 //! == stdout              what it is to print
 //! == stderr
 //! == exit 0

@@ -36,12 +36,13 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     /// Makes one attempt to renew the token, from claim to history. Errors of the store end it early where nothing was
     /// spent; a success is held until it is durable. Whether it came to its proper end: if not, its lease still lives.
     pub(crate) async fn attempt(&self, row: TokenRow, permit: Permit) -> bool {
-        let lane = row.lane.clone();
+        let (lane, id, generation) = (row.lane.clone(), row.id, row.generation);
         let token = match self.records.open_token(row) {
             Ok(token) => token,
             Err(error) => {
                 self.give_back(&lane, permit, renewal::Verdict::Unused).await;
                 self.observer.trouble(&error.to_string());
+                self.put_off(id, generation).await;
                 return true;
             }
         };

@@ -270,6 +270,15 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         }
     }
 
+    /// Lets a token rest whose record doesn't open. It would stay the first of its lane for ever, and take each of the
+    /// lane's permits from the others.
+    pub(crate) async fn put_off(&self, id: TokenId, generation: u64) {
+        if let Ok(Some(lease)) = self.records.claim(id, generation).await {
+            let due = self.clock.now().wall.plus(AFTER_FAULT);
+            let _ = self.records.store().release(lease, due).await;
+        }
+    }
+
     /// All due times again, by the boot clock: the wall clock moved under them.
     async fn after_jump(&self, before: Moment, now: Moment) {
         let mut after = None;

@@ -115,7 +115,10 @@ impl<S: Store> KeyVault<S> {
         let mut app = self.new_app(name);
         let (entry, client_secret) = self.new_secret(ends, now);
         app.secrets.push(entry);
-        let write = self.records.define(DefinitionKind::App, name, Origin::Admin, None, &app, None);
+        // One that left the configuration file is no app any more; its name is free, and its identity isn't handed on.
+        let left = self.records.definition::<App>(DefinitionKind::App, name).await?;
+        let left = left.filter(|declared| declared.removed.is_some()).map(|declared| declared.tag);
+        let write = self.records.define(DefinitionKind::App, name, Origin::Admin, None, &app, left);
         match self.records.commit(vec![write]).await {
             Ok(()) => {}
             Err(CommitError::Conflict) => return Err(AppError::Exists(name.to_owned())),

@@ -25,6 +25,10 @@ impl Failed {
         self
     }
 
+    pub(super) fn is(&self, code: FailureCode) -> bool {
+        self.code == code
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(FailureCode::BadRequest, message)
     }

@@ -16,8 +16,8 @@ impl Admin {
 
     pub(super) async fn apply(&self, call: &Call<'_>) -> Answered {
         let config = read(call)?;
-        self.audit_write("DefinitionsApply", "", &config.file).await?;
-        let applied = self.engine.apply(&config).await?;
+        let applying = async { Ok(self.engine.apply(&config).await?) };
+        let applied = self.audited("DefinitionsApply", "", &config.file, applying).await?;
         json(&view(&applied.plan))
     }
 }

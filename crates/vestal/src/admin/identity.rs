@@ -25,8 +25,8 @@ impl Admin {
 
     pub(super) async fn create_app(&self, call: &Call<'_>) -> Answered {
         let wanted: CreateApp = call.json()?;
-        self.audit_write("AppCreate", "", &wanted.name).await?;
-        let issued = self.engine.keyvault().create_app(&wanted.name, None, now()).await?;
+        let creating = async { Ok(self.engine.keyvault().create_app(&wanted.name, None, now()).await?) };
+        let issued = self.audited("AppCreate", "", &wanted.name, creating).await?;
         self.issued(&wanted.name, issued.client_secret.expose_str()).await
     }
 
@@ -37,15 +37,15 @@ impl Admin {
             None | Some("false") => OVERLAP,
             Some(_) => return Err(Failed::bad_request("`end_old` is to be true or false")),
         };
-        self.audit_write("AppRotateSecret", "", name).await?;
         let replacement = Replacement { old_end: clock::unix_seconds() + overlap, new_ends: None };
-        let issued = self.engine.keyvault().rotate_secret(name, replacement, now()).await?;
+        let rotating = async { Ok(self.engine.keyvault().rotate_secret(name, replacement, now()).await?) };
+        let issued = self.audited("AppRotateSecret", "", name, rotating).await?;
         self.issued(name, issued.client_secret.expose_str()).await
     }
 
     pub(super) async fn delete_app(&self, name: &str) -> Answered {
-        self.audit_write("AppDelete", "", name).await?;
-        self.engine.keyvault().delete_app(name).await?;
+        let deleting = async { Ok(self.engine.keyvault().delete_app(name).await?) };
+        self.audited("AppDelete", "", name, deleting).await?;
         Ok(no_content())
     }
 
@@ -73,28 +73,23 @@ impl Admin {
         if known.as_ref().is_some_and(|known| known.origin == Origin::File && known.removed.is_none()) {
             return Err(Failed::owned_by_file("policy", name));
         }
-        self.audit_write("PolicySet", wanted.vault.as_str(), name).await?;
         let replaces = known.map(|known| known.tag);
         let write = self.engine.records().define(DefinitionKind::Policy, name, Origin::Admin, None, &policy, replaces);
-        self.commit(write).await?;
-        json(&PolicyView { origin: Origin::Admin.word().to_owned(), ..wanted })
+        self.audited("PolicySet", policy.vault.as_str(), name, self.commit(write)).await?;
+        json(&PolicyView { vault: policy.vault.to_string(), origin: Origin::Admin.word().to_owned(), ..wanted })
     }
 
     pub(super) async fn remove_policy(&self, name: &str) -> Answered {
         let known = self.engine.records().definition::<Policy>(DefinitionKind::Policy, name).await?;
-        match known {
-            Some(known) if known.removed.is_none() => {
-                if known.origin == Origin::File {
-                    return Err(Failed::owned_by_file("policy", name));
-                }
-            }
-            _ => {
-                return Err(Failed::not_found(format!("there is no policy {name}"))
-                    .help("`vestal policy list` shows what there is"));
-            }
+        let known = known.filter(|known| known.removed.is_none()).ok_or_else(|| {
+            Failed::not_found(format!("there is no policy {name}")).help("`vestal policy list` shows what there is")
+        })?;
+        if known.origin == Origin::File {
+            return Err(Failed::owned_by_file("policy", name));
         }
-        self.audit_write("PolicyRemove", "", name).await?;
-        self.commit(Write::RemoveDefinition { kind: DefinitionKind::Policy, name: name.to_owned() }).await?;
+        let vault = known.body.vault;
+        let write = Write::RemoveDefinition { kind: DefinitionKind::Policy, name: name.to_owned() };
+        self.audited("PolicyRemove", vault.as_str(), name, self.commit(write)).await?;
         Ok(no_content())
     }
 

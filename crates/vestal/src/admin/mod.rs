@@ -40,8 +40,17 @@ struct Call<'a> {
 impl Call<'_> {
     /// The body's JSON.
     fn json<T: DeserializeOwned>(&self) -> Result<T, Failed> {
-        serde_json::from_slice(self.body)
-            .map_err(|error| Failed::bad_request(format!("the body isn't what this call takes: {error}")))
+        serde_json::from_slice(self.body).map_err(|error| {
+            let words = error.to_string();
+            // Fields have names; what else the reader would say may quote a value, which may be a secret.
+            let about_a_field = ["missing field", "unknown field", "duplicate field"];
+            let what = if about_a_field.iter().any(|start| words.starts_with(start)) {
+                words
+            } else {
+                format!("at line {} column {}", error.line(), error.column())
+            };
+            Failed::bad_request(format!("the body isn't what this call takes: {what}"))
+        })
     }
 
     fn number(&self, key: &str) -> Result<Option<u64>, Failed> {
@@ -71,7 +80,8 @@ impl Admin {
     }
 
     async fn route(&self, method: &Method, path: &str, call: &Call<'_>) -> Answered {
-        let rest = path.strip_prefix(PREFIX).ok_or_else(|| Failed::no_such_call(method, path))?;
+        let rest = path.strip_prefix(PREFIX).filter(|rest| rest.starts_with('/'));
+        let rest = rest.ok_or_else(|| Failed::no_such_call(method, path))?;
         let segments: Vec<&str> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
         match (method.as_str(), segments.as_slice()) {
             ("GET", ["status"]) => self.status().await,
@@ -130,29 +140,48 @@ impl Admin {
     }
 
     /// Notes a read in the audit.
-    fn audit_read(&self, operation: &'static str, vault: &str, name: &str, version: Option<VersionId>) {
-        self.engine.audit().read(&entry(operation, vault, name, version));
+    fn audit_read(
+        &self,
+        operation: &'static str,
+        vault: &str,
+        name: &str,
+        version: Option<VersionId>,
+        outcome: AuditOutcome,
+    ) {
+        self.engine.audit().read(&AuditEntry { version, ..entry(operation, vault, name, outcome) });
     }
 
-    /// Writes into the audit what is about to be changed; without that it isn't.
-    async fn audit_write(&self, operation: &'static str, vault: &str, name: &str) -> Result<(), Failed> {
+    /// Writes into the audit what is about to be changed, and then changes it. Where the first fails, the second isn't
+    /// tried; where the second fails, the audit says so too.
+    async fn audited<T>(
+        &self,
+        operation: &'static str,
+        vault: &str,
+        name: &str,
+        change: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<T, Failed> {
         self.engine
             .audit()
-            .write(&entry(operation, vault, name, None))
+            .write(&entry(operation, vault, name, AuditOutcome::Allowed))
             .await
-            .map_err(|error| Failed::unavailable(error.to_string()))
+            .map_err(|error| Failed::unavailable(error.to_string()))?;
+        let changed = change.await;
+        if changed.is_err() {
+            self.audit_read(operation, vault, name, None, AuditOutcome::Failed);
+        }
+        changed
     }
 }
 
-fn entry<'a>(operation: &'static str, vault: &'a str, name: &'a str, version: Option<VersionId>) -> AuditEntry<'a> {
+fn entry<'a>(operation: &'static str, vault: &'a str, name: &'a str, outcome: AuditOutcome) -> AuditEntry<'a> {
     AuditEntry {
         unix_ms: clock::now().wall.0,
         app: Some("admin"),
         operation,
         vault,
         name,
-        version,
-        outcome: AuditOutcome::Allowed,
+        version: None,
+        outcome,
         peer: None,
     }
 }

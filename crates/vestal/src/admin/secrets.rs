@@ -1,10 +1,11 @@
 //! Secrets, as the operator sees them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use secret::Secret;
 use store::rows::VersionRow;
-use store::{NewSecret, RecordError, Store as _};
+use store::{AuditOutcome, NewSecret, RecordError, Store as _};
 use vault::{SecretBody, SecretName, VaultName, VersionId};
 
 use super::wire::{FailureCode, SecretDetail, SecretValue, SecretView, SetSecret, VersionView};
@@ -17,7 +18,7 @@ const PAGE: usize = 250;
 impl Admin {
     pub(super) async fn list_secrets(&self, vault: &str) -> Answered {
         let vault = self.known_vault(vault)?;
-        self.audit_read("SecretList", vault.as_str(), "", None);
+        self.audit_read("SecretList", vault.as_str(), "", None, AuditOutcome::Allowed);
         let mut views = Vec::new();
         let mut after: Option<SecretName> = None;
         loop {
@@ -34,9 +35,14 @@ impl Admin {
 
     pub(super) async fn show_secret(&self, vault: &str, name: &str) -> Answered {
         let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
-        self.audit_read("SecretListVersions", vault.as_str(), name.folded(), None);
-        let current =
-            self.engine.records().current(&vault, &name).await.map_err(|error| missing(&vault, &name, error))?;
+        let current = self.engine.records().current(&vault, &name).await;
+        let found = match &current {
+            Ok(_) => AuditOutcome::Allowed,
+            Err(RecordError::NotFound) => AuditOutcome::NotFound,
+            Err(_) => AuditOutcome::Failed,
+        };
+        self.audit_read("SecretListVersions", vault.as_str(), name.folded(), None, found);
+        let current = current.map_err(|error| missing(&vault, &name, error))?;
         let mut versions = Vec::new();
         let mut after = None;
         loop {
@@ -47,7 +53,9 @@ impl Admin {
                 versions.push(self.version(row)?);
             }
         }
-        versions.sort_by(|left, right| right.created.cmp(&left.created).then(right.generation.cmp(&left.generation)));
+        // Of several of one second the current one is the newest; of the others nobody knows.
+        let current_id = current.version.version.to_string();
+        versions.sort_by_key(|version| Reverse((version.created, version.id == current_id, version.generation)));
         let secret = self.view(&vault, &current.name, &current.version, current.managed)?;
         json(&SecretDetail { secret, versions })
     }
@@ -64,37 +72,35 @@ impl Admin {
             written_by: "admin".to_owned(),
         };
         body.check_limits().map_err(|error| Failed::bad_request(error.to_string()))?;
-        self.audit_write("SecretSet", vault.as_str(), name.folded()).await?;
         let new = NewSecret {
             vault: vault.clone(),
-            name,
+            name: name.clone(),
             body,
             enabled: true,
             not_before: None,
             expires: wanted.expires,
             now,
         };
-        let written = self.engine.records().set(new).await?;
+        let setting = async { Ok(self.engine.records().set(new).await?) };
+        let written = self.audited("SecretSet", vault.as_str(), name.folded(), setting).await?;
         json(&self.view(&vault, &written.name, &written.version, written.managed)?)
     }
 
     pub(super) async fn secret_value(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
         let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
-        let current =
-            self.engine.records().current(&vault, &name).await.map_err(|error| missing(&vault, &name, error))?;
-        let row = match call.query.get("version") {
-            None => current.version.clone(),
-            Some(id) => {
-                let id = VersionId::parse(id)
-                    .map_err(|_| Failed::bad_request(format!("`{id}` is no version: it has 32 hexadecimal digits")))?;
-                self.engine.records().version(&vault, &name, id).await.map_err(|error| match error {
-                    RecordError::NotFound => Failed::not_found(format!("{name} of vault {vault} has no version {id}"))
-                        .help(format!("`vestal secret show {vault}/{name}` shows those that are kept")),
-                    error => error.into(),
-                })?
-            }
+        let wanted = match call.query.get("version") {
+            None => None,
+            Some(id) => Some(
+                VersionId::parse(id)
+                    .map_err(|_| Failed::bad_request(format!("`{id}` is no version: it has 32 hexadecimal digits")))?,
+            ),
         };
-        self.audit_read("SecretGet", vault.as_str(), name.folded(), Some(row.version));
+        let note = |version, outcome| self.audit_read("SecretGet", vault.as_str(), name.folded(), version, outcome);
+        let row = self.version_wanted(&vault, &name, wanted).await.inspect_err(|failed| {
+            let gone = failed.is(FailureCode::NotFound);
+            note(wanted, if gone { AuditOutcome::NotFound } else { AuditOutcome::Failed });
+        })?;
+        note(Some(row.version), if row.enabled { AuditOutcome::Allowed } else { AuditOutcome::Refused });
         if !row.enabled {
             let message = format!("this version of {name} is disabled, and not to be read");
             return Err(Failed::new(FailureCode::Conflict, message));
@@ -106,6 +112,25 @@ impl Admin {
             .ok_or_else(|| Failed::bad_request(format!("the value of {name} is not text")))?
             .to_owned();
         json(&SecretValue { value, version: row.version.to_string(), expires: row.expires })
+    }
+
+    /// The version's row, of the current one where none is named.
+    async fn version_wanted(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+        wanted: Option<VersionId>,
+    ) -> Result<VersionRow, Failed> {
+        let records = self.engine.records();
+        let current = records.current(vault, name).await.map_err(|error| missing(vault, name, error))?;
+        let Some(id) = wanted else {
+            return Ok(current.version.clone());
+        };
+        records.version(vault, name, id).await.map_err(|error| match error {
+            RecordError::NotFound => Failed::not_found(format!("{name} of vault {vault} has no version {id}"))
+                .help(format!("`vestal secret show {vault}/{name}` shows those that are kept")),
+            error => error.into(),
+        })
     }
 
     pub(super) fn known_vault(&self, text: &str) -> Result<VaultName, Failed> {

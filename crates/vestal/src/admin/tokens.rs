@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keeper::{Source, TokenDefinition, token_definition_name};
-use renewal::{PauseReason, Wall};
+use renewal::{PauseReason, Standing, Wall};
 use store::rows::DefinitionKind;
 use store::{Declared, Outcome, Store as _, Token};
 use vault::{SecretName, VaultName};
@@ -114,20 +114,18 @@ impl Admin {
         let token = self.token_named(vault, name).await?;
         if !token.standing.paused.is_empty() {
             let reasons: Vec<&str> = token.standing.paused.iter().map(|reason| reason.name()).collect();
-            return Err(Failed::new(FailureCode::Conflict, format!("{name} is paused: {}", reasons.join("; ")))
-                .help(format!("`vestal token resume {vault}/{name}` renews it at once")));
+            let help = if token.standing.paused.contains(&PauseReason::DefinitionGone) {
+                "write its definition into the configuration file again, and run `vestal apply`".to_owned()
+            } else {
+                format!("`vestal token resume {vault}/{name}` renews it at once")
+            };
+            return Err(
+                Failed::new(FailureCode::Conflict, format!("{name} is paused: {}", reasons.join("; "))).help(help)
+            );
         }
         let wait = call.number("wait")?.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
-        self.audit_write("TokenRenew", vault, name).await?;
         let events = self.engine.events();
-        let token = self
-            .engine
-            .records()
-            .change_token(token.row.id, None, |_, standing| {
-                standing.renew_now(clock::now());
-                Vec::new()
-            })
-            .await?;
+        let token = self.change("TokenRenew", &token, asked_for).await?;
         self.engine.keeper().reopen_lane(&token.row.lane).await;
         let attempt = match wait {
             None => None,
@@ -140,32 +138,40 @@ impl Admin {
 
     pub(super) async fn pause(&self, vault: &str, name: &str) -> Answered {
         let token = self.token_named(vault, name).await?;
-        self.audit_write("TokenPause", vault, name).await?;
-        self.change(&token, |standing| standing.pause(PauseReason::Person)).await
+        let token = self.change("TokenPause", &token, |standing| standing.pause(PauseReason::Person)).await?;
+        self.changed(&token).await
     }
 
     pub(super) async fn resume(&self, vault: &str, name: &str) -> Answered {
         let token = self.token_named(vault, name).await?;
-        self.audit_write("TokenResume", vault, name).await?;
-        self.change(&token, |standing| {
+        let resumed = |standing: &mut Standing| {
             standing.resume(PauseReason::Person);
-            standing.renew_now(clock::now());
-        })
-        .await
+            asked_for(standing);
+        };
+        let token = self.change("TokenResume", &token, resumed).await?;
+        self.changed(&token).await
     }
 
-    async fn change(&self, token: &Token, mut change: impl FnMut(&mut renewal::Standing) + Send) -> Answered {
-        let token = self
-            .engine
-            .records()
-            .change_token(token.row.id, None, |_, standing| {
+    async fn change(
+        &self,
+        operation: &'static str,
+        token: &Token,
+        mut change: impl FnMut(&mut Standing) + Send,
+    ) -> Result<Token, Failed> {
+        let changing = async {
+            let change = |_: &Token, standing: &mut Standing| {
                 change(standing);
                 Vec::new()
-            })
-            .await?;
+            };
+            Ok(self.engine.records().change_token(token.row.id, None, change).await?)
+        };
+        self.audited(operation, token.row.vault.as_str(), token.row.name.folded(), changing).await
+    }
+
+    async fn changed(&self, token: &Token) -> Answered {
         self.engine.keeper().wake();
-        let declared = self.declared(&token).await?;
-        json(&self.token_view(&token, declared.as_ref()).await?)
+        let declared = self.declared(token).await?;
+        json(&self.token_view(token, declared.as_ref()).await?)
     }
 
     async fn token_named(&self, vault: &str, name: &str) -> Result<Token, Failed> {
@@ -238,6 +244,11 @@ impl Admin {
             }
         })
     }
+}
+
+/// A person asks for a renewal. Where the provider wants somebody's consent, that is how they say that it is given.
+fn asked_for(standing: &mut Standing) {
+    standing.consent_given(clock::now());
 }
 
 fn warning(credential: &CredentialView) -> Option<String> {

@@ -107,7 +107,8 @@ fn show_once(new: &NewAppSecret, done: &str, client: &Client, session: &mut Sess
     session.output.note(&format!("The app {} {done}.", app.name))?;
     if let Some(status) = status {
         session.output.note(&format!("  AZURE_AUTHORITY_HOST  {}", status.authority))?;
-        session.output.note(&format!("  AZURE_TENANT_ID       {}", status.tenant))?;
+        // The one tenant for which no SDK asks Microsoft first; the directory's own id is in `vestal status`.
+        session.output.note("  AZURE_TENANT_ID       adfs")?;
     }
     session.output.note(&format!("  AZURE_CLIENT_ID       {}", app.client_id))?;
     session.output.note("Its client secret is shown this once, and can't be shown again:")?;

@@ -92,8 +92,10 @@ pub(super) fn write(
             line(secret_variable, &app.client_secret);
         }
     }
-    line("REQUESTS_CA_BUNDLE", &bundle.display().to_string());
-    line("SSL_CERT_FILE", &bundle.display().to_string());
+    // curl looks at the last of them only where neither CURL_CA_BUNDLE nor SSL_CERT_DIR is set before.
+    for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"] {
+        line(name, &bundle.display().to_string());
+    }
     line("NODE_EXTRA_CA_CERTS", &authority_file.display().to_string());
 
     let path = folder.join(ENVIRONMENT_FILE);

@@ -24,7 +24,7 @@ pub(super) async fn print(mut events: Receiver<TokenEvent>, say: Arc<dyn Say>, a
                 }
             }
             Err(RecvError::Lagged(missed)) => {
-                say.hint(&format!("{missed} lines were left out: the terminal was too slow"))
+                say.hint(&format!("{missed} lines were left out: the terminal was too slow"));
             }
             Err(RecvError::Closed) => return,
         }

@@ -3,7 +3,7 @@
 use super::activity::{Activity, Heard, Observer, Verdict};
 use super::{HEAD_LIMIT, HEADER_COUNT_LIMIT, Limits, Peer};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -129,17 +129,32 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
 async fn answer<S, F>(request: Request<Incoming>, peer: Peer, limits: &Limits, service: S) -> Response<Bytes>
 where
     S: Fn(Request<Bytes>, Peer) -> F,
-    F: Future<Output = Response<Bytes>>,
+    F: Future<Output = Response<Bytes>> + Send + 'static,
 {
     let (head, body) = request.into_parts();
     // Nearly every request is a GET: it has no body, and nothing is made ready for one.
     if body.is_end_stream() {
-        return service(Request::from_parts(head, Bytes::new()), peer).await;
+        let changes_nothing = matches!(head.method, Method::GET | Method::HEAD);
+        let answering = service(Request::from_parts(head, Bytes::new()), peer);
+        return if changes_nothing { answering.await } else { to_its_end(answering).await };
     }
     match tokio::time::timeout(limits.body_read, read_body(body, limits.body)).await {
-        Ok(Ok(body)) => service(Request::from_parts(head, body), peer).await,
+        Ok(Ok(body)) => to_its_end(service(Request::from_parts(head, body), peer)).await,
         Ok(Err(refusal)) => refusal.answer(limits),
         Err(_) => BodyRefusal::TooSlow.answer(limits),
+    }
+}
+
+/// A change that has begun is carried to its end though its client hangs up, so that everybody hears of it who must:
+/// what is in memory, and the audit.
+async fn to_its_end(answering: impl Future<Output = Response<Bytes>> + Send + 'static) -> Response<Bytes> {
+    match tokio::spawn(answering).await {
+        Ok(answer) => answer,
+        Err(broken) => match broken.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is being shut down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

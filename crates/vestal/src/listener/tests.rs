@@ -238,6 +238,33 @@ async fn requests_that_outlast_the_drain_are_cut() {
 }
 
 #[tokio::test]
+async fn a_change_comes_to_its_end_though_its_client_hangs_up() {
+    for request in ["PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1", "DELETE / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+        let (has_begun, may_go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let service = move |_: Request<Bytes>, _| {
+            let (begun, go_on, ended) = (Arc::clone(&has_begun), Arc::clone(&may_go_on), ended.clone());
+            async move {
+                begun.notify_one();
+                go_on.notified().await;
+                let _ = ended.send(());
+                Response::new(Bytes::new())
+            }
+        };
+        let running = run(Transport::Plain, Limits::default(), service).await;
+        let mut stream = running.connect().await;
+        stream.write_all(request.as_bytes()).await.expect("writing");
+        begun.notified().await;
+        drop(stream);
+        // With its last connection gone, the listener stops at once; the change is still under way.
+        running.stop().await;
+        go_on.notify_one();
+        end.recv().await.expect("it comes to its end");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_ends_its_own_connection_alone() {
     let service = async |request: Request<Bytes>, _| {
         assert_ne!(request.uri().path(), "/panic", "on purpose");

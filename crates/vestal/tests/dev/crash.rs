@@ -1,5 +1,6 @@
 //! kill -9 and what is left afterwards.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ fn nothing_that_was_acknowledged_is_gone_after_a_kill_in_mid_renewal_and_the_sch
         // Then a busy writer, and no warning.
         // It has signed in before: on a busy machine that could take longer than the process has to live.
         let writing = VaultClient::new(&dev);
+        let written = AtomicBool::new(false);
         thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 let mut done = Vec::new();
@@ -56,7 +58,10 @@ fn nothing_that_was_acknowledged_is_gone_after_a_kill_in_mid_renewal_and_the_sch
                     let body = serde_json::json!({ "value": value }).to_string();
                     let path = format!("/secrets/{name}?api-version=7.4");
                     match writing.try_send("PUT", &path, &body) {
-                        Ok(answer) if answer.status == 200 => done.push((name, value)),
+                        Ok(answer) if answer.status == 200 => {
+                            done.push((name, value));
+                            written.store(true, Ordering::Release);
+                        }
                         Ok(answer) => panic!("{answer:?}"),
                         Err(_) => return done,
                     }
@@ -64,6 +69,7 @@ fn nothing_that_was_acknowledged_is_gone_after_a_kill_in_mid_renewal_and_the_sch
                 }
                 done
             });
+            until("the first write", || written.load(Ordering::Acquire).then_some(()));
             thread::sleep(Duration::from_millis(wait));
             versions = vault.versions(name);
             assert!(versions.contains(&version_of(&renewed)));

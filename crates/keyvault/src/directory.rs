@@ -81,6 +81,10 @@ impl Directory {
             Err(DirectoryError::Missing) => {}
             result => return result,
         }
+        // An app's client secret is worth nothing without the pepper that it was hashed under.
+        if !records.store().definitions(DefinitionKind::App).await.map_err(RecordError::from)?.is_empty() {
+            return Err(DirectoryError::Missing);
+        }
         let stored = StoredDirectory {
             tenant: ClientId::from_random(records.entropy().bytes16()).to_string(),
             pepper: Secret::copy_of(&records.entropy().bytes32()),

@@ -244,7 +244,7 @@ impl Refusal {
                 "ServiceUnavailable",
                 "Others keep changing this secret, so nothing was changed. Try again.",
             ),
-            Self::Record(RecordError::Sealed(_)) => shape(
+            Self::Record(RecordError::Sealed(_) | RecordError::Store(StoreError::Damaged(_))) => shape(
                 S::SERVICE_UNAVAILABLE,
                 "ServiceUnavailable",
                 "The vault can't open what it keeps under this name. Its operator finds the reason in the log.",
@@ -267,5 +267,21 @@ impl From<RecordError> for Refusal {
 impl From<AuditError> for Refusal {
     fn from(error: AuditError) -> Self {
         Self::Audit(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_damaged_is_not_told_as_what_is_away() {
+        let text = |error: RecordError| String::from_utf8(Refusal::from(error).body()).unwrap();
+        let away = text(StoreError::Unavailable("it is locked".to_owned()).into());
+        assert!(away.contains("Try again later"), "{away}");
+        for damaged in [StoreError::Damaged("table version".to_owned()).into(), RecordError::Sealed("it".to_owned())] {
+            let damaged = text(damaged);
+            assert!(damaged.contains("can't open what it keeps") && !damaged.contains("Try again"), "{damaged}");
+        }
     }
 }

@@ -191,7 +191,8 @@ impl<T, E, F: Future<Output = Result<T, E>> + Send> Answer<T, E> for F {}
 /// epoch of its claim runs, and no method is told the time for it. Lists come in ascending order of their key and
 /// start after `after`.
 pub trait Store: Send + Sync + 'static {
-    /// Writes the whole batch, durably, or nothing of it. A future that was polled once and then dropped may still write.
+    /// Writes the whole batch, durably, or nothing of it. A future that was polled once and
+    /// then dropped may still write, but not after a batch that was handed over later.
     fn commit(&self, writes: Vec<Write>) -> impl Answer<(), CommitError>;
 
     /// One durable compare-and-set: raises the fence and takes the lease, where the generation is the expected one

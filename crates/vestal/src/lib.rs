@@ -13,5 +13,6 @@ pub mod dev;
 pub mod engine;
 pub mod listener;
 pub mod observe;
+pub mod process;
 pub mod sandbox;
 pub mod tls;

@@ -7,5 +7,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Every command may hold a secret, not only those that serve.
+    vestal::process::keep_memory_private();
     vestal::cli::run(std::env::args_os())
 }

@@ -11,12 +11,14 @@ mod wrk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use self::openbao::OpenBao;
 use self::wrk::{Load, Run};
 use crate::machine::{self, Memory};
 use crate::process::{self, Background};
@@ -99,8 +101,24 @@ struct Runner {
     title: &'static str,
     target: Target,
     runs: Vec<Run>,
-    _server: Background,
+    /// Runs as long as anybody asks it.
+    _server: Rc<Background>,
 }
+
+impl Runner {
+    fn new(title: &'static str, server: &Rc<Background>, target: Target) -> Self {
+        Self { title, target, runs: Vec::new(), _server: Rc::clone(server) }
+    }
+}
+
+const VESTAL: &str = "Vestal";
+const VESTAL_TLS: &str = "Vestal, TLS";
+/// A token with a policy, as Vestal's reader has one: like for like.
+const OPENBAO_POLICY: &str = "OpenBao, token with a policy";
+/// The root token, for which it looks at no policy: the fastest that it can be asked.
+const OPENBAO_ROOT: &str = "OpenBao, root token";
+const OPENBAO_UNAUDITED: &str = "OpenBao, root token, no audit";
+const BARE: &str = "bare axum handler";
 
 /// Measures, and prints.
 pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
@@ -130,7 +148,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
             wrk::run(&options.wrk, Load { length: WARM_UP, ..load }, &runner.target)?;
             let run = wrk::run(&options.wrk, load, &runner.target)?;
             println!(
-                "round {round}  {:<28} {:>8}/s  p50 {}  p99 {}  others had {:.0} % of a core",
+                "round {round}  {:<30} {:>8}/s  p50 {}  p99 {}  others had {:.0} % of a core",
                 runner.title,
                 grouped(run.per_second),
                 milliseconds(run.p50),
@@ -191,16 +209,17 @@ fn start_all(options: &Options) -> Result<Vec<Runner>, Failure> {
     let headers = target.headers.clone();
     let body = options.folder.join("answer.json");
     fs::write(&body, answer_of(&target)?)?;
-    let mut runners = vec![Runner { title: "Vestal", target, runs: Vec::new(), _server: vestal }];
+    let mut runners = vec![Runner::new(VESTAL, &vestal, target)];
     let (tls, target) = start_own("vestal-tls", &options.folder.join("vestal-tls"))?;
-    runners.push(Runner { title: "Vestal, TLS", target, runs: Vec::new(), _server: tls });
-    for (title, folder, audited) in
-        [("OpenBao, audit file", "openbao-audited", true), ("OpenBao, no audit", "openbao", false)]
-    {
-        if let Some(program) = &options.openbao {
-            let (server, target) = openbao::start(program, &options.folder.join(folder), audited, &value())?;
-            runners.push(Runner { title, target, runs: Vec::new(), _server: server });
-        }
+    runners.push(Runner::new(VESTAL_TLS, &tls, target));
+    if let Some(program) = &options.openbao {
+        let start = |folder, audited| openbao::start(program, &options.folder.join(folder), audited, &value());
+        let OpenBao { server, as_root, by_policy } = start("openbao-audited", true)?;
+        let server = Rc::new(server);
+        runners.push(Runner::new(OPENBAO_POLICY, &server, by_policy));
+        runners.push(Runner::new(OPENBAO_ROOT, &server, as_root));
+        let OpenBao { server, as_root, .. } = start("openbao", false)?;
+        runners.push(Runner::new(OPENBAO_UNAUDITED, &Rc::new(server), as_root));
     }
     let (bare, mut target) = start_own("bare", &body)?;
     // The very request that Vestal gets, so that both read the same bytes and write the same body.
@@ -208,15 +227,15 @@ fn start_all(options: &Options) -> Result<Vec<Runner>, Failure> {
     if answer_of(&target)? != fs::read(&body)? {
         return Err("the bare handler answers with other bytes than Vestal".into());
     }
-    runners.push(Runner { title: "bare axum handler", target, runs: Vec::new(), _server: bare });
+    runners.push(Runner::new(BARE, &bare, target));
     Ok(runners)
 }
 
-fn start_own(kind: &str, path: &Path) -> Result<(Background, Target), Failure> {
+fn start_own(kind: &str, path: &Path) -> Result<(Rc<Background>, Target), Failure> {
     let arguments = ["serve".into(), kind.into(), path.as_os_str().to_owned()];
     let mut server = Background::start_self(SERVER_CORE, arguments)?;
     let target = serde_json::from_str(&server.line()?)?;
-    Ok((server, target))
+    Ok((Rc::new(server), target))
 }
 
 /// The body of one answer in the clear.
@@ -263,13 +282,14 @@ fn print_ratios(runners: &[Runner]) {
         let runner = runners.iter().find(|runner| runner.title == title)?;
         Some(middle(runner, |run| run.per_second))
     };
-    let Some(vestal) = per_second("Vestal") else { return };
+    let Some(vestal) = per_second(VESTAL) else { return };
     println!();
     for (title, target) in [
-        ("OpenBao, audit file", Some(TARGET_OPENBAO)),
-        ("OpenBao, no audit", None),
-        ("bare axum handler", Some(TARGET_BARE)),
-        ("Vestal, TLS", None),
+        (OPENBAO_POLICY, Some(TARGET_OPENBAO)),
+        (OPENBAO_ROOT, Some(TARGET_OPENBAO)),
+        (OPENBAO_UNAUDITED, None),
+        (BARE, Some(TARGET_BARE)),
+        (VESTAL_TLS, None),
     ] {
         let Some(other) = per_second(title) else { continue };
         let ratio = vestal / other;

@@ -1,4 +1,7 @@
-//! OpenBao, set up for a fair race: KV v2 on raft, one token that may read one secret, an audit file as Vestal has one.
+//! OpenBao: KV v2 on raft, with an audit file as Vestal has one, or without any.
+//!
+//! It is asked with two tokens: the root token, for which it decides nothing, and one that a policy lets read this
+//! secret, as Vestal's reader may.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +16,15 @@ use crate::{Failure, SERVER_CORE, process};
 /// How long it may take to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A server, and how it is asked with each token.
+pub(crate) struct OpenBao {
+    pub(crate) server: process::Background,
+    pub(crate) as_root: Target,
+    pub(crate) by_policy: Target,
+}
+
 /// Starts a server in the folder, whose audit goes to a file where `audited`, and gives it the value to serve.
-pub(crate) fn start(
-    program: &Path,
-    folder: &Path,
-    audited: bool,
-    value: &str,
-) -> Result<(process::Background, Target), Failure> {
+pub(crate) fn start(program: &Path, folder: &Path, audited: bool, value: &str) -> Result<OpenBao, Failure> {
     let (api, cluster) = (ask::free_port()?, ask::free_port()?);
     let configuration = write_configuration(folder, api, cluster, audited)?;
     let mut command = process::on_core(SERVER_CORE, program);
@@ -27,15 +32,16 @@ pub(crate) fn start(
     let log = folder.join("openbao.log");
     let server = process::Background::start_logged(command, &log)?;
     let address = format!("127.0.0.1:{api}");
-    let token = set_up(&address, value).map_err(|error| format!("OpenBao: {error}; see {}", log.display()))?;
-    let target = Target {
+    let tokens = set_up(&address, value).map_err(|error| format!("OpenBao: {error}; see {}", log.display()))?;
+    let process = server.id();
+    let target = |token: String| Target {
         scheme: "http".to_owned(),
-        address,
+        address: address.clone(),
         path: format!("/v1/secret/data/{NAME}"),
         headers: vec![("X-Vault-Token".to_owned(), token)],
-        process: server.id(),
+        process,
     };
-    Ok((server, target))
+    Ok(OpenBao { server, as_root: target(tokens.root), by_policy: target(tokens.reader) })
 }
 
 fn write_configuration(folder: &Path, api: u16, cluster: u16, audited: bool) -> Result<PathBuf, Failure> {
@@ -60,8 +66,13 @@ fn write_configuration(folder: &Path, api: u16, cluster: u16, audited: bool) -> 
     Ok(file)
 }
 
-/// Makes the server ready and writes the secret. The token that may read it.
-fn set_up(address: &str, value: &str) -> Result<String, Failure> {
+struct Tokens {
+    root: String,
+    reader: String,
+}
+
+/// Makes the server ready and writes the secret. The tokens that may read it.
+fn set_up(address: &str, value: &str) -> Result<Tokens, Failure> {
     let begun = Instant::now();
     let shares = json!({ "secret_shares": 1, "secret_threshold": 1 });
     let keys = until_done(begun, || call(address, None, "PUT", "/v1/sys/init", &shares))?;
@@ -75,10 +86,10 @@ fn set_up(address: &str, value: &str) -> Result<String, Failure> {
     let policy = format!("path \"secret/data/{NAME}\" {{ capabilities = [\"read\"] }}");
     as_root("PUT", "/v1/sys/policies/acl/reader", &json!({ "policy": policy }))?;
     let made = as_root("POST", "/v1/auth/token/create", &json!({ "policies": ["reader"], "ttl": "24h" }))?;
-    let token = text_at(&made, "/auth/client_token")?;
-    let read = call(address, Some(&token), "GET", &format!("/v1/secret/data/{NAME}"), &Value::Null)?;
+    let reader = text_at(&made, "/auth/client_token")?;
+    let read = call(address, Some(&reader), "GET", &format!("/v1/secret/data/{NAME}"), &Value::Null)?;
     if read.pointer("/data/data/value").and_then(Value::as_str) == Some(value) {
-        Ok(token)
+        Ok(Tokens { root, reader })
     } else {
         Err("the secret that was written doesn't come back".into())
     }

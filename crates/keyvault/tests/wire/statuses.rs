@@ -406,3 +406,15 @@ fn what_the_operator_must_know_stands_beside_the_answer() {
     let cause = answer.extensions().get::<keyvault::Cause>().unwrap();
     assert!(cause.0.contains("no room is left"), "{cause:?}");
 }
+
+#[test]
+fn a_directory_that_is_gone_is_not_made_anew_over_apps_that_are_there() {
+    let world = World::new();
+    world.owner();
+    let gone = store::Write::RemoveDefinition { kind: store::rows::DefinitionKind::Directory, name: "directory".into() };
+    run(world.records.commit(vec![gone])).unwrap();
+    let settings = crate::world::settings();
+    let opened = run(keyvault::KeyVault::open(world.records.clone(), &settings, world.audit.clone(), world.now()));
+    let error = opened.err().expect("its apps' client secrets would be worth nothing any more, and nobody was told");
+    assert!(error.to_string().contains("restore a backup"), "{error}");
+}

@@ -1,6 +1,7 @@
 //! Sealed current versions in memory.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::{Equivalent, Lifecycle, Weighter, sync};
@@ -56,16 +57,26 @@ impl Lifecycle<Key, Arc<Current>> for PinManaged {
     fn on_evict(&self, _state: &mut (), _key: Key, _current: Arc<Current>) {}
 }
 
+/// A moment in the order of commits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn(u64);
+
 pub(super) struct Cache {
     kept: sync::Cache<Key, Arc<Current>, Weight, quick_cache::DefaultHashBuilder, PinManaged>,
-    /// Secrets with a commit whose end nobody waited for. When it lands isn't known, so they are never kept again.
-    doubtful: Mutex<HashSet<Key>>,
+    /// Secrets with a commit whose end nobody waited for, and when that was. When it lands isn't known, so they are not
+    /// kept until a commit of theirs has ended that began later.
+    doubtful: Mutex<HashMap<Key, Turn>>,
+    turns: AtomicU64,
 }
 
 impl Cache {
     pub(super) fn new(bytes: u64) -> Self {
         let hasher = quick_cache::DefaultHashBuilder::default();
-        Self { kept: sync::Cache::with(1024, bytes, Weight, hasher, PinManaged), doubtful: Mutex::default() }
+        Self {
+            kept: sync::Cache::with(1024, bytes, Weight, hasher, PinManaged),
+            doubtful: Mutex::default(),
+            turns: AtomicU64::default(),
+        }
     }
 
     pub(super) fn get(&self, vault: &VaultName, folded: &str) -> Option<Arc<Current>> {
@@ -85,7 +96,7 @@ impl Cache {
             Ok(found) => Ok(found),
             Err(guard) => {
                 let loaded = load.await?;
-                if !self.doubtful().contains(&key) {
+                if !self.doubtful().contains_key(&key) {
                     // Refused if it was forgotten while we loaded; the next reader loads again.
                     let _ = guard.insert(Arc::clone(&loaded));
                 }
@@ -99,14 +110,28 @@ impl Cache {
         self.kept.remove(&KeyRef(vault, name.folded())).is_some_and(|(_, current)| current.managed)
     }
 
-    /// Takes it out for good.
+    /// What is asked for later has a greater one.
+    pub(super) fn turn(&self) -> Turn {
+        Turn(self.turns.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// It may be kept again, unless it was distrusted since `began`.
+    pub(super) fn trust(&self, vault: &VaultName, name: &SecretName, began: Turn) {
+        let (mut doubtful, key) = (self.doubtful(), key(vault, name));
+        if doubtful.get(&key).is_some_and(|since| *since < began) {
+            doubtful.remove(&key);
+        }
+    }
+
+    /// Takes it out, and keeps it out until it is [trusted](Self::trust) again.
     pub(super) fn distrust(&self, vault: &VaultName, name: &SecretName) {
         // In this order: who loads looks at the first before it fills the second.
-        self.doubtful().insert(key(vault, name));
+        let since = self.turn();
+        self.doubtful().insert(key(vault, name), since);
         self.forget(vault, name);
     }
 
-    fn doubtful(&self) -> MutexGuard<'_, HashSet<Key>> {
+    fn doubtful(&self) -> MutexGuard<'_, HashMap<Key, Turn>> {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

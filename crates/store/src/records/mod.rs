@@ -119,9 +119,18 @@ impl<S: Store> Records<S> {
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
         let secrets = self.touched_by(&writes).await?;
         let unended = Unended { cache: &self.cache, secrets };
+        let began = self.cache.turn();
         let result = self.store.commit(writes).await;
+        // All of them before anything is waited for: this future may be dropped there.
         let mut managed = unended.end();
-        managed.retain(|(vault, name)| self.cache.forget(vault, name));
+        managed.retain(|(vault, name)| {
+            let managed = self.cache.forget(vault, name);
+            if result.is_ok() {
+                // A store writes in order: one whose end nobody waited for has landed, if it was handed over before.
+                self.cache.trust(vault, name, began);
+            }
+            managed
+        });
         if result.is_ok() {
             for (vault, name) in managed {
                 // It stays in memory; should this read fail, the next one tries again.

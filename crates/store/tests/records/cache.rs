@@ -119,6 +119,54 @@ fn a_commit_that_was_dropped_while_a_reader_loads_is_seen_when_it_lands() {
 }
 
 #[test]
+fn only_a_commit_that_began_later_makes_up_for_one_that_nobody_waits_for() {
+    let late = Late::new(MemoryStore::new());
+    let records = records_over(late.clone(), CACHE_BYTES);
+    set(&records, "key", "one");
+    let amend = async |expires| {
+        let change = Amendment { expires: Some(expires), ..Amendment::default() };
+        drop(records.amend(&vault(), &name("key"), None, &change, START).await);
+    };
+    let expires = || run(records.current(&vault(), &name("key"))).unwrap().version.expires;
+    late.hold_commits();
+    let mut first = Box::pin(amend(START + 1));
+    assert!(is_pending(first.as_mut()));
+    let second = batch_of(&late.store, async |records| drop(records.set(new_secret("key", "two")).await));
+    let mut abandoned = Box::pin(records.commit(second));
+    assert!(is_pending(abandoned.as_mut()), "it is in the queue behind the first");
+    drop(abandoned);
+    late.let_one_commit_go();
+    run(first);
+    assert_eq!(expires(), Some(START + 1));
+    late.let_commits_go();
+    assert_eq!(value(&records, "key"), "two", "the first one's end said nothing of the second's");
+    set(&records, "key", "three");
+    assert_eq!(value(&records, "key"), "three");
+    assert_eq!(in_memory(&records, "key").as_deref(), Some("three"), "in order again, it is kept again");
+}
+
+#[test]
+fn a_commit_that_is_left_after_it_was_written_leaves_nothing_older_behind() {
+    let late = Late::new(MemoryStore::new());
+    let records = records_over(late.clone(), CACHE_BYTES);
+    for key in ["a", "b"] {
+        set(&records, key, "one");
+        token(&records, key);
+        assert_eq!(value(&records, key), "one");
+    }
+    let mut both = Vec::new();
+    for key in ["a", "b"] {
+        both.extend(batch_of(&late.store, async |records| drop(records.set(new_secret(key, "two")).await)));
+    }
+    late.hold_reads(true);
+    let mut left = Box::pin(records.commit(both));
+    assert!(is_pending(left.as_mut()), "it reads the managed ones back, and its caller goes away");
+    drop(left);
+    late.hold_reads(false);
+    assert_eq!((value(&records, "a"), value(&records, "b")), ("two".to_owned(), "two".to_owned()));
+}
+
+#[test]
 fn a_failed_load_is_no_answer_for_the_next_reader() {
     let store = MemoryStore::new();
     let records = records(store.clone());

@@ -1,6 +1,6 @@
 //! Records over a store in memory, and a store that answers late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -144,39 +144,62 @@ pub(crate) fn is_pending<T>(future: Pin<&mut impl Future<Output = T>>) -> bool {
 /// A store whose answers can be held back: what a held call does is done, and its caller hears of it later.
 #[derive(Clone)]
 pub(crate) struct Late {
-    store: MemoryStore,
+    pub(crate) store: MemoryStore,
     held_reads: Arc<AtomicBool>,
-    held_commits: Arc<AtomicBool>,
-    /// A held commit that nobody waits for any more lands when it is let go.
-    unlanded: Arc<Mutex<Vec<Vec<Write>>>>,
+    commits: Arc<Mutex<Commits>>,
+}
+
+/// Held commits wait in a queue, as those of a database's writer do. One that nobody waits for any more lands all the
+/// same.
+#[derive(Default)]
+struct Commits {
+    held: bool,
+    queue: VecDeque<Vec<Write>>,
+    queued: usize,
+    landed: usize,
 }
 
 impl Late {
     pub(crate) fn new(store: MemoryStore) -> Self {
-        Self { store, held_reads: Arc::default(), held_commits: Arc::default(), unlanded: Arc::default() }
+        Self { store, held_reads: Arc::default(), commits: Arc::default() }
     }
 
     pub(crate) fn hold_reads(&self, hold: bool) {
         self.held_reads.store(hold, Ordering::SeqCst);
     }
 
-    /// Held commits wait in a queue, as those of a database's writer do.
     pub(crate) fn hold_commits(&self) {
-        self.held_commits.store(true, Ordering::SeqCst);
+        self.commits.lock().unwrap().held = true;
     }
 
     /// The oldest batch in the queue, which is then in nobody's hands but the caller's.
     pub(crate) fn take_commit(&self) -> Vec<Write> {
-        self.unlanded.lock().unwrap().remove(0)
+        self.commits.lock().unwrap().queue.pop_front().expect("a commit is held")
     }
 
-    /// Everything in the queue is written, whoever still waits for it.
+    /// The oldest batch in the queue is written, whoever still waits for it.
+    pub(crate) fn let_one_commit_go(&self) {
+        run(self.store.commit(self.take_commit())).unwrap();
+        self.commits.lock().unwrap().landed += 1;
+    }
+
+    /// The whole queue is written, and commits are held no more.
     pub(crate) fn let_commits_go(&self) {
-        self.held_commits.store(false, Ordering::SeqCst);
-        let queue: Vec<_> = self.unlanded.lock().unwrap().drain(..).collect();
-        for writes in queue {
-            run(self.store.commit(writes)).unwrap();
+        while !self.commits.lock().unwrap().queue.is_empty() {
+            self.let_one_commit_go();
         }
+        self.commits.lock().unwrap().held = false;
+    }
+
+    /// Queues the batch and answers its number, where commits are held.
+    fn queued(&self, writes: Vec<Write>) -> Result<usize, Vec<Write>> {
+        let mut commits = self.commits.lock().unwrap();
+        if !commits.held {
+            return Err(writes);
+        }
+        commits.queue.push_back(writes);
+        commits.queued += 1;
+        Ok(commits.queued)
     }
 }
 
@@ -186,12 +209,13 @@ async fn while_held(held: &AtomicBool) {
 
 impl Store for Late {
     async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
-        if !self.held_commits.load(Ordering::SeqCst) {
-            return self.store.commit(writes).await;
+        match self.queued(writes) {
+            Err(writes) => self.store.commit(writes).await,
+            Ok(number) => {
+                let has_landed = || self.commits.lock().unwrap().landed >= number;
+                poll_fn(|_| if has_landed() { Poll::Ready(Ok(())) } else { Poll::Pending }).await
+            }
         }
-        self.unlanded.lock().unwrap().push(writes);
-        while_held(&self.held_commits).await;
-        Ok(())
     }
 
     async fn claim(&self, claim: Claim) -> Result<Option<Lease>, StoreError> {

@@ -7,6 +7,8 @@ mod failure;
 mod file;
 mod identity;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod tokens;
 pub mod wire;
 

@@ -1,10 +1,10 @@
 //! A file that lines are appended to, whole or not at all.
 
 use core::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use super::line::number_of;
 
@@ -37,6 +37,7 @@ impl core::error::Error for AuditOpenError {}
 
 /// The file of the audit.
 pub(super) struct LineFile {
+    path: PathBuf,
     file: File,
     /// The length to go back to, where an append failed and could not be undone at once.
     torn: Option<u64>,
@@ -66,12 +67,26 @@ impl LineFile {
                 path.display()
             ))
         })?;
-        Ok((Self { file, torn: None }, last))
+        Ok((Self { path: path.to_owned(), file, torn: None }, last))
+    }
+
+    /// Whether the open file is still the one of that name.
+    fn is_in_place(&self) -> io::Result<bool> {
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(named) => Ok(identity(named) == identity(self.file.metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl Medium for LineFile {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if !self.is_in_place()? {
+            // Lines in a file without a name are lost with the process; whoever moved it away wants a new one.
+            (*self, _) = Self::open(&self.path).map_err(io::Error::other)?;
+        }
         if let Some(length) = self.torn {
             self.file.set_len(length)?;
             self.torn = None;
@@ -163,6 +178,27 @@ mod tests {
         std::fs::write(&target, "").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert!(LineFile::open(&link).is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew_and_a_strangers_in_its_place_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, away) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
+        let (mut file, _) = LineFile::open(&path).unwrap();
+        file.append(b"{\"seq\":1}\n").unwrap();
+        std::fs::rename(&path, &away).unwrap();
+        file.append(b"{\"seq\":2}\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&away).unwrap(), "{\"seq\":1}\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"seq\":2}\n");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "somebody's notes\n").unwrap();
+        assert!(file.append(b"{\"seq\":3}\n").is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's notes\n");
+        std::fs::remove_file(&path).unwrap();
+        file.append(b"{\"seq\":3}\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"seq\":3}\n");
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        assert!(file.append(b"{\"seq\":4}\n").is_err(), "its folder is gone: no line would be found again");
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //! `seq` counts up by one over restarts. Reads that were lost, because the disk was full or too slow, have used up
 //! their numbers; the line after them says how many they were: `{"seq":12,"time":"…","operation":"AuditGap","lost":4}`.
 //! A line that a crash tore was never acknowledged, and is removed at the next start.
+//!
+//! A file that is moved away, as a log is rotated, is begun anew with the next line; the numbers go on.
 
 mod file;
 mod line;

@@ -123,7 +123,9 @@ Examples:
     #[command(after_help = "Next: `vestal plan` compares it with what runs.")]
     Check,
     /// Show what `apply` would change in the running Vestal
-    #[command(after_help = "Next: `vestal apply` does it.")]
+    #[command(after_help = "\
+Definitions are compared. What says how the process runs is read at its start alone.
+Next: `vestal apply` does it.")]
     Plan,
     /// Bring a configuration's definitions into the running Vestal
     #[command(after_help = "\

@@ -57,7 +57,7 @@ fn read(session: &Session) -> Result<(Client, FileDefinitions), Problem> {
 
 fn render(plan: &PlanView, add: &str, change: &str, remove: &str) -> String {
     if plan.changes.is_empty() {
-        return "Nothing differs: the running Vestal is as the file says.\n".to_owned();
+        return "Nothing differs: the running Vestal has the definitions of the file.\n".to_owned();
     }
     let mut text = String::new();
     for ChangeView { action, kind, name, fields } in &plan.changes {

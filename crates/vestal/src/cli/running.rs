@@ -17,7 +17,7 @@ use crate::config;
 use crate::dev::{self, Say};
 use crate::engine::{self, Engine, ServeError};
 use crate::observe::logging;
-use crate::tls;
+use crate::{process, tls};
 
 /// What this program starts.
 pub(super) const ENTRIES: Entries = Entries { dev: run_dev, serve: run_serve };
@@ -41,6 +41,7 @@ fn run_serve(options: ServeOptions, output: &Output) -> Result<(), Problem> {
 
 /// The crypto provider, the log and the runtime. `dev` says on standard output what goes well, so its log is for the rest.
 fn begin(json: bool, output: &Output, least: LevelFilter) -> Result<Runtime, Problem> {
+    process::raise_file_limit();
     tls::install_crypto_provider();
     logging::init(json, output.colors_on_stderr(), least);
     Runtime::new().map_err(|error| Problem::failed(format!("no event loop can be made: {error}")))

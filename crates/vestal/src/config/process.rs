@@ -47,8 +47,8 @@ section! {
         authority: HttpsOrigin = optional r#""https://login.example.com:8443""#;
 
         /// The certificate of the listener and its chain, a PEM file. It is good for `*.` and the domain, and for the
-        /// authority's host. It is read again when it changes. Left out together with `key`, Vestal makes a certificate
-        /// authority of its own and a certificate in `tls` under the data directory.
+        /// authority's host. When it changes it is read again, within 30 seconds. Left out together with `key`, Vestal
+        /// makes a certificate authority of its own and a certificate in `tls` under the data directory.
         certificate: ExistingFile = optional r#""/etc/vestal/server.pem""#;
 
         /// The key of the certificate, a PEM file that nobody else can read.

@@ -164,6 +164,7 @@ fn what_happened(error: &hyper::Error) -> Unknown {
     } else {
         let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
         match cause {
+            Some(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => Unknown::Closed,
             Some(cause) => Unknown::Broken(super::dial::in_words(cause)),
             None => Unknown::Closed,
         }

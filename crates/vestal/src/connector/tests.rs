@@ -332,6 +332,9 @@ async fn a_connection_closed_without_an_answer_is_unknown() {
     assert_eq!(unknown(Provider::answering("").await.ask().await), Unknown::Closed);
     assert_eq!(unknown(Provider::answering("HTTP/1.1 200 OK\r\nConte").await.ask().await), Unknown::Closed);
     assert_eq!(unknown(Provider::answering("SSH-2.0-OpenSSH\r\n\r\n").await.ask().await), Unknown::NotHttp);
+    // Without the word of TLS that it is the end.
+    let rude = Provider::start(|stream, _| async move { drop(stream) });
+    assert_eq!(unknown(rude.await.ask().await), Unknown::Closed);
 }
 
 #[tokio::test]

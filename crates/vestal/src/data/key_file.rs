@@ -77,21 +77,24 @@ pub fn open_or_create(path: &Path, may_create: bool, entropy: &dyn Entropy) -> R
         }
         Err(error) => return Err(io(error)),
     }
-    // NOFOLLOW, and the checks are made on the opened file: what is checked is what is read.
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0))
-        .open(path)
-        .map_err(|error| {
-            if path.is_symlink() {
-                exposed(path, "it is a symbolic link; name the file itself with [store] key_file")
-            } else {
-                io(error)
-            }
-        })?;
+    // NOFOLLOW, and the checks are made on the opened file: what is checked is what is read. NONBLOCK: a pipe is refused
+    // below, and not waited for here.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path).map_err(
+            |error| {
+                if path.is_symlink() {
+                    exposed(path, "it is a symbolic link; name the file itself with [store] key_file")
+                } else {
+                    io(error)
+                }
+            },
+        )?;
     check_file(path, &file)?;
-    let mut text = Zeroizing::new(String::new());
-    Read::by_ref(&mut file).take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
+    // Room for more than is read: a buffer that grew would leave a copy of the key behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize * 2));
+    Read::by_ref(&mut file).take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
+    let text = core::str::from_utf8(&bytes).unwrap_or_default();
     let key = parse(text.trim_end()).ok_or_else(|| KeyFileError::NotAKey(path.to_owned()))?;
     KeyEncryptionKey::new("file", &key).map_err(|_| KeyFileError::NotAKey(path.to_owned()))
 }
@@ -108,8 +111,12 @@ fn create(path: &Path, entropy: &dyn Entropy) -> io::Result<()> {
     }
     line.push('\n');
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(line.as_bytes())?;
-    file.sync_all()?;
+    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a key is none, and would be in the way of the next start.
+        let _ = fs::remove_file(path);
+    }
+    written?;
     // The name must survive a power cut too: a store without its key is lost.
     File::open(parent(path))?.sync_all()
 }
@@ -135,6 +142,16 @@ fn parse(line: &str) -> Option<Zeroizing<[u8; 32]>> {
 fn check_folder(path: &Path) -> Result<(), KeyFileError> {
     let folder = parent(path);
     let metadata = fs::metadata(folder).map_err(|error| KeyFileError::Io { path: path.to_owned(), error })?;
+    // Root may do everything anyway.
+    let (owner, we_are) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != we_are && owner != 0 {
+        let why = format!(
+            "its folder {} belongs to user {owner}, who could put another key there, and we are user {we_are}; \
+             change the folder's owner",
+            folder.display()
+        );
+        return Err(exposed(path, &why));
+    }
     if metadata.mode() & 0o022 != 0 {
         let why = format!("others may write in its folder; run `chmod go-w {}`", folder.display());
         return Err(exposed(path, &why));

@@ -11,6 +11,8 @@
 mod folder;
 mod key_file;
 mod keyring;
+#[cfg(test)]
+mod tests;
 
 pub use self::folder::{DataFolder, FolderError};
 pub use self::key_file::{KeyFileError, open_or_create as open_or_create_key_file};

@@ -71,9 +71,9 @@ pub(super) fn write(
 ) -> Result<(), ServeError> {
     let mut text = Zeroizing::new(String::new());
     let mut line = |name: &str, value: &str| {
-        // Quoted for a shell; a path may hold anything.
+        // Quoted for a shell; a path may hold anything, such as a tilde that stands for no home.
         let quoted = value.replace('\'', r"'\''");
-        if value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:~".contains(c)) {
+        if value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c)) {
             let _ = writeln!(text, "{name}={value}");
         } else {
             let _ = writeln!(text, "{name}='{quoted}'");
@@ -116,3 +116,6 @@ fn read(path: &Path) -> BTreeMap<String, Zeroizing<String>> {
         .map(|(name, value)| (name.to_owned(), Zeroizing::new(value.trim_matches('\'').to_owned())))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

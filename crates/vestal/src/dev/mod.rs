@@ -42,6 +42,7 @@ pub trait Say: Send + Sync {
 pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     // The data folder is there, and ours, before anything is written into it.
     let settings = setup::process_settings(&options)?;
+    setup::spare_configurations(&settings.store.data)?;
     let setup = Setup::new(settings).await?;
     let local = setup
         .local_certificates()
@@ -63,12 +64,11 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
         OwnProvider { host: sandbox.host().to_owned(), address: sandbox.addr(), authority: local.certificate.clone() };
     let token_url = sandbox.token_url();
     let text = setup::configuration(setup.addresses(), &token_url);
-    let file = setup.store().data().file("vestal.toml");
+    let file = setup.store().data().file(setup::CONFIGURATION_FILE);
     let folder = setup.store().data().path().to_owned();
     let config = config::parse(&text, &file.display().to_string(), &folder)
         .map_err(|errors| ServeError(errors.render(false)))?;
-    std::fs::write(&file, &text)
-        .map_err(|error| ServeError(format!("{} can't be written: {error}", file.display())))?;
+    setup::write_configuration(&file, &text)?;
 
     let bundle = folder.join("ca-bundle.pem");
     let roots = tls::write_ca_bundle(&bundle, &local.file)?;

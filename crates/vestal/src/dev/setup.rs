@@ -1,5 +1,7 @@
 //! What the hand-built way makes step by step, made at once.
 
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +14,11 @@ use crate::cli::DevOptions;
 use crate::clock::{self, SystemEntropy};
 use crate::config::{self, ProcessSettings};
 use crate::engine::{Addresses, Engine, ServeError};
+
+/// The configuration's name in the data folder.
+pub(super) const CONFIGURATION_FILE: &str = "vestal.toml";
+/// How a configuration begins that `vestal dev` wrote.
+const MARK: &str = "# Written by `vestal dev`";
 
 /// The vault.
 pub(super) const VAULT: &str = "dev";
@@ -38,10 +45,40 @@ pub(super) fn process_settings(options: &DevOptions) -> Result<ProcessSettings, 
     Ok(settings)
 }
 
+/// Refuses a folder with a configuration that somebody else wrote: it would be overwritten.
+pub(super) fn spare_configurations(folder: &Path) -> Result<(), ServeError> {
+    let file = folder.join(CONFIGURATION_FILE);
+    match fs::read(&file) {
+        Ok(text) if !text.is_empty() && !text.starts_with(MARK.as_bytes()) => Err(ServeError(format!(
+            "{} was not written by `vestal dev`, which would overwrite it: run it with `vestal serve --config {}`, \
+             or name another folder with --dir",
+            file.display(),
+            file.display(),
+        ))),
+        // Where it can't be read, it can't be written either, and that is told then.
+        _ => Ok(()),
+    }
+}
+
+/// Writes the configuration, whole or not at all.
+pub(super) fn write_configuration(file: &Path, text: &str) -> Result<(), ServeError> {
+    let fresh = file.with_extension("toml.new");
+    let write = || {
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut out = OpenOptions::new().write(true).create_new(true).open(&fresh)?;
+        out.write_all(text.as_bytes())?;
+        fs::rename(&fresh, file)
+    };
+    write().map_err(|error| ServeError(format!("{} can't be written: {error}", file.display())))
+}
+
 /// The configuration that `vestal dev` runs, as somebody would write it.
 pub(super) fn configuration(addresses: &Addresses, token_url: &str) -> String {
     format!(
-        r#"# Written by `vestal dev` at each start, and read by it: an example of a configuration, not a place for settings.
+        r#"{MARK} at each start, and read by it: an example of a configuration, not a place for settings.
 # What you would change for the real thing is in examples/discord.toml.
 
 [server]
@@ -157,4 +194,32 @@ pub(super) fn welcome(say: &dyn Say, environment: &Path, vault_url: &str, lifeti
 
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_of_somebodys_own_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(CONFIGURATION_FILE);
+        spare_configurations(folder.path()).expect("there is none");
+        write_configuration(&file, &format!("{MARK} once")).expect("written");
+        spare_configurations(folder.path()).expect("it is our own");
+        fs::write(&file, "[vault.contoso]\n").expect("written");
+        let refused = spare_configurations(folder.path()).expect_err("it is somebody's");
+        assert!(refused.to_string().contains("vestal serve"), "{refused}");
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_what_it_leads_to_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, target) = (folder.path().join(CONFIGURATION_FILE), folder.path().join("target"));
+        fs::write(&target, "precious").expect("written");
+        std::os::unix::fs::symlink(&target, &file).expect("linked");
+        write_configuration(&file, MARK).expect("written");
+        assert_eq!(fs::read_to_string(&target).expect("there"), "precious");
+        assert_eq!(fs::read_to_string(&file).expect("there"), MARK);
+    }
 }

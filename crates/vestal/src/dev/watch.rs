@@ -51,7 +51,8 @@ pub(super) async fn until_first_token(engine: &Engine, mut events: Receiver<Toke
 fn words(event: &TokenEvent, attempt: &Attempt) -> String {
     let name = event.name.as_written();
     let until = length(attempt.next_due.saturating_sub(clock::now().wall.0));
-    let time = time_of_day(attempt.started);
+    // A failure just like the one before shares its row.
+    let time = time_of_day(attempt.last_repeat.unwrap_or(attempt.started));
     match &attempt.outcome {
         Outcome::Renewed { generation: Some(generation), lifetime, .. } => {
             let life = lifetime.map_or_else(|| "an unknown time".to_owned(), |life| length(seconds(life)));
@@ -109,7 +110,48 @@ fn time_of_day(wall_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::length;
+    use renewal::TokenState;
+    use store::{Attempt, Outcome};
+    use vault::{SecretName, VaultName};
+
+    use super::{length, time_of_day, words};
+    use crate::observe::TokenEvent;
+
+    #[test]
+    fn a_failure_that_repeats_is_told_with_its_own_time() {
+        let (first, again) = (1_795_385_615_000, 1_795_385_619_000);
+        let attempt = Attempt {
+            number: 3,
+            started: first,
+            took: 4,
+            outcome: Outcome::Failed {
+                class: "transient".to_owned(),
+                words: "the sandbox answered HTTP 500.".to_owned(),
+                error: None,
+            },
+            status: Some(500),
+            request_id: None,
+            next_due: 0,
+            repeats: 1,
+            last_repeat: Some(again),
+        };
+        let event = TokenEvent {
+            vault: VaultName::parse("dev").expect("a vault's name"),
+            name: SecretName::parse("api-token").expect("a secret's name"),
+            generation: 0,
+            state: TokenState::Retrying,
+            life_left_ms: None,
+            attempt: Some(attempt.clone()),
+        };
+        let told = words(&event, &attempt);
+        assert_eq!(
+            told,
+            format!(
+                "{}  api-token not renewed: the sandbox answered HTTP 500; readers have no token yet, next try in 0 s",
+                time_of_day(again)
+            )
+        );
+    }
 
     #[test]
     fn lengths_read_as_people_say_them() {

@@ -20,6 +20,7 @@ use crate::config::{self, Config, ProcessSettings};
 use crate::connector::OwnProvider;
 use crate::listener::{BindError, ControlListener, Limits, Listener, Peer, Transport};
 use crate::observe;
+use crate::process::Connections;
 use crate::tls::{CertificateSource, LocalAuthority, LocalNames, ServerCertificate, TlsError};
 
 /// How long alerts that are under way may take once everything else has stopped.
@@ -182,15 +183,17 @@ impl Ready {
                 answer
             }
         };
+        let connections = Connections::within_file_limit();
+        let limits = |connections| Limits { connections, ..Limits::default() };
         let transport = Transport::Tls(certificate.server_config());
         let mut parts = tokio::task::JoinSet::new();
-        parts.spawn(https.serve(transport, Limits::default(), vaults, until_stop()));
+        parts.spawn(https.serve(transport, limits(connections.vaults), vaults, until_stop()));
         let admin = Admin::new(Arc::clone(&engine));
         let calls = move |request: Request<Bytes>, _: Peer| {
             let admin = admin.clone();
             async move { admin.answer(request).await }
         };
-        let long = Limits { idle: Duration::from_secs(300), body: CONTROL_BODY, ..Limits::default() };
+        let long = Limits { idle: Duration::from_secs(300), body: CONTROL_BODY, ..limits(connections.control) };
         parts.spawn(control.serve(long, calls, until_stop()));
         let vitals = EngineVitals::new(Arc::clone(&engine), Arc::clone(&certificate));
         let signs = observe::Signs::new(vitals, Arc::clone(engine.metrics()));
@@ -198,7 +201,7 @@ impl Ready {
             let signs = signs.clone();
             async move { signs.answer(&request).await }
         };
-        parts.spawn(observe.serve(Transport::Plain, Limits::default(), signs, until_stop()));
+        parts.spawn(observe.serve(Transport::Plain, limits(connections.observe), signs, until_stop()));
         let keeper = Arc::clone(engine.keeper());
         let renewing = until_stop();
         let mut keeping = tokio::spawn(async move { keeper.run(renewing).await });

@@ -46,7 +46,7 @@ pub(super) enum Verdict {
     Keep,
     /// Nobody has asked for long: close it once nothing is under way.
     Finish,
-    /// A request's head takes too long: close it at once.
+    /// A request's head takes too long, or nobody reads the answers: close it at once.
     Cut,
 }
 
@@ -85,7 +85,14 @@ impl Observer {
         }
         self.waiting_for_head = Duration::ZERO;
         self.idle += period;
-        if self.idle >= self.limits.idle { Verdict::Finish } else { Verdict::Keep }
+        if self.idle < self.limits.idle {
+            Verdict::Keep
+        } else if self.idle < self.limits.idle + self.limits.drain {
+            Verdict::Finish
+        } else {
+            // It didn't end: answers that nobody reads are under way for ever.
+            Verdict::Cut
+        }
     }
 }
 
@@ -191,5 +198,15 @@ mod tests {
         let looks = [(); 5].map(|()| observer.look(&activity));
         assert_eq!(looks[..4], [Verdict::Keep; 4]);
         assert_eq!(looks[4], Verdict::Finish);
+    }
+
+    #[test]
+    fn a_connection_that_does_not_end_when_it_should_is_cut() {
+        for bytes_mean_a_request in [true, false] {
+            let (activity, mut observer) = (Arc::new(Activity::default()), Observer::new(limits(), bytes_mean_a_request));
+            drop(activity.begin());
+            let looks = [(); 7].map(|()| observer.look(&activity));
+            assert_eq!(looks[4..], [Verdict::Finish, Verdict::Finish, Verdict::Cut]);
+        }
     }
 }

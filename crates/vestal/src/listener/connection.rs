@@ -65,7 +65,8 @@ pub(super) async fn serve<I, S, F>(
                 .header_read_timeout(None)
                 .max_headers(HEADER_COUNT_LIMIT)
                 .max_header_size(HEAD_LIMIT)
-                .pipeline_flush(true)
+                // Answers are not gathered for as long as requests come: to somebody who never reads, that has no end.
+                .pipeline_flush(false)
                 .serve_connection(stream, on_request);
             drive(connection, |it| it.graceful_shutdown(), &activity, Observer::new(limits, true), limits, stop).await;
         }
@@ -112,7 +113,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
                     Verdict::Keep => {}
                     Verdict::Finish => finish(connection.as_mut()),
                     Verdict::Cut => {
-                        tracing::debug!("a connection was closed: no request came within {:?}", limits.head_read);
+                        tracing::debug!("a connection was closed: its peer was too slow to ask or to read");
                         return;
                     }
                 }

@@ -37,6 +37,17 @@ fn the_python_sdk_sets_gets_lists_updates_and_is_refused_as_by_key_vault() {
 }
 
 #[test]
+fn whatever_else_a_shell_trusts_its_tools_find_the_bundle_first() {
+    let folder = Folder::new();
+    let dev = Dev::start(&folder);
+    let bundle = folder.data().join("ca-bundle.pem").display().to_string();
+    // curl passes over SSL_CERT_FILE where a shell has CURL_CA_BUNDLE or SSL_CERT_DIR from elsewhere.
+    for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"] {
+        assert_eq!(dev.var(name), bundle, "{name}");
+    }
+}
+
+#[test]
 fn a_request_without_a_token_is_told_where_to_get_one_in_words_that_every_sdk_reads() {
     let folder = Folder::new();
     let dev = Dev::start(&folder);

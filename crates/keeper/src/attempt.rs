@@ -178,7 +178,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         keep_versions: u32,
     ) -> Input {
         let attempt = history_row(&record, &course.told);
-        let value = if same_value { None } else { course.value.as_ref() };
+        let Some(value) = &course.value else { return Input::PromoteLost };
         let result = self
             .records
             .promote(&Promotion {
@@ -186,6 +186,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 standing,
                 fence: record.fence,
                 value,
+                same_value,
                 written_by: "vestal",
                 attempt: &attempt,
                 keep_versions,

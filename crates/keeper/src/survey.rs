@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use renewal::{PauseReason, TokenState, Wall};
+use renewal::{Moment, PauseReason, TokenState, Wall};
 use store::{Store, Token};
 
 use crate::attempt::terms;
@@ -34,8 +34,9 @@ pub const OVERDUE: Duration = Duration::from_secs(60);
 
 impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     pub(crate) async fn survey_for_ever(&self) {
+        let started = self.clock.now();
         loop {
-            if let Some(survey) = self.survey().await {
+            if let Some(survey) = self.survey(started).await {
                 self.observer.survey(&survey);
             }
             self.clock.sleep(REST).await;
@@ -43,7 +44,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     }
 
     /// One round. `None` where the store failed a read.
-    async fn survey(&self) -> Option<Survey> {
+    async fn survey(&self, started: Moment) -> Option<Survey> {
         let mut survey = Survey::default();
         let mut after = None;
         loop {
@@ -55,7 +56,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 match self.records.open_token(row) {
                     Ok(token) => {
                         self.count(&mut survey, &token);
-                        self.notice(token).await;
+                        self.notice(token, started).await;
                     }
                     Err(error) => self.observer.trouble(&error.to_string()),
                 }
@@ -81,9 +82,13 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     }
 
     /// Tells the owner what the passing of time alone has brought about.
-    async fn notice(&self, token: Token) {
+    async fn notice(&self, token: Token, started: Moment) {
         let now = self.clock.now();
         if token.row.leased || !token.standing.is_urgent(now) || token.standing.told.expiring {
+            return;
+        }
+        // It is about to be tried: after a stop of ours nothing is in danger yet.
+        if token.standing.failures == 0 && token.standing.is_due(now) && now.since(started) < OVERDUE {
             return;
         }
         let Ok((definition, provider)) = self.definition(&token).await else {

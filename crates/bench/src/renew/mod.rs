@@ -122,8 +122,8 @@ fn renewals(store: &Store<'_>, rounds: usize) -> Result<(), Failure> {
             grouped(transactions.get(round).copied().unwrap_or_default()),
         );
     }
-    let threads = lines.iter().rev().take_while(|line| !line.starts_with("transactions ")).collect::<Vec<_>>();
-    let threads: Vec<_> = threads.iter().rev().filter_map(|line| line.strip_prefix("thread ")).collect();
+    let last_round = lines.iter().rposition(|line| line.starts_with("transactions ")).unwrap_or(0);
+    let threads: Vec<_> = lines[last_round..].iter().filter_map(|line| line.strip_prefix("thread ")).collect();
     println!("  of which, by thread in the last round: {}", named_microseconds(&threads));
     let figure = median(per_second);
     let verdict = if store.bytes == TARGET_BYTES {
@@ -132,8 +132,13 @@ fn renewals(store: &Store<'_>, rounds: usize) -> Result<(), Failure> {
         String::new()
     };
     println!("  renewals/s, median: {}{verdict}", grouped(figure));
-    let peak = lines.iter().rev().find_map(|line| line.strip_prefix("peak_kib ")?.parse().ok()).unwrap_or(0);
-    println!("  memory while all are renewed at once: at most {}", megabytes(peak));
+    let memory = |key: &str| lines.iter().find_map(|line| line.strip_prefix(key)?.parse().ok()).unwrap_or(0);
+    println!(
+        "  memory while all are renewed at once: at most {}; a few seconds later {} ({} without code)",
+        megabytes(memory("settled_peak_kib ")),
+        megabytes(memory("settled_kib ")),
+        megabytes(memory("settled_anonymous_kib ")),
+    );
     Ok(())
 }
 

@@ -106,6 +106,8 @@ async fn renew(work: &Work, rounds: u64) -> Result<(), Failure> {
         }
         println!("peak_kib {}", Memory::of(None).peak);
     }
+    tokio::time::sleep(SETTLE).await;
+    print_memory("settled");
     drop(stop);
     running.await??;
     Ok(())

@@ -411,7 +411,8 @@ fn what_the_operator_must_know_stands_beside_the_answer() {
 fn a_directory_that_is_gone_is_not_made_anew_over_apps_that_are_there() {
     let world = World::new();
     world.owner();
-    let gone = store::Write::RemoveDefinition { kind: store::rows::DefinitionKind::Directory, name: "directory".into() };
+    let gone =
+        store::Write::RemoveDefinition { kind: store::rows::DefinitionKind::Directory, name: "directory".into() };
     run(world.records.commit(vec![gone])).unwrap();
     let settings = crate::world::settings();
     let opened = run(keyvault::KeyVault::open(world.records.clone(), &settings, world.audit.clone(), world.now()));

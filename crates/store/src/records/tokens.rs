@@ -84,8 +84,10 @@ pub struct Promotion<'a> {
     pub standing: &'a Standing,
     /// The fence of the claim that it came from; its lease ends.
     pub fence: u64,
-    /// The access token; `None` where the provider gave the same value again, so that only its end moves.
-    pub value: Option<&'a Secret>,
+    /// The access token.
+    pub value: &'a Secret,
+    /// The provider gave the same value again: if the secret still holds it, only its end moves.
+    pub same_value: bool,
     /// Who wrote it, as `secret show` tells.
     pub written_by: &'a str,
     /// Its row of the history.
@@ -203,8 +205,17 @@ impl<S: Store> Records<S> {
         };
         let expires = standing.expiry.map(|expiry| expiry.wall.unix_seconds());
         let generation_tag = (GENERATION_TAG.to_owned(), standing.generation.to_string());
-        let mut writes = match (promotion.value, existing.as_deref()) {
-            (Some(value), existing) => {
+        let value = promotion.value;
+        let same = match &existing {
+            Some(current) if promotion.same_value => {
+                let body = self.body(&current.version).map_err(unwritten)?;
+                // Somebody may have written another value since it was compared.
+                body.value.equals(value).then_some((current, body))
+            }
+            _ => None,
+        };
+        let mut writes = match same {
+            None => {
                 let new = NewSecret {
                     vault: token.row.vault.clone(),
                     name: token.row.name.clone(),
@@ -220,11 +231,10 @@ impl<S: Store> Records<S> {
                     expires,
                     now,
                 };
-                self.new_version(existing, &new, standing.generation, Some(promotion.keep_versions)).0
+                self.new_version(existing.as_deref(), &new, standing.generation, Some(promotion.keep_versions)).0
             }
-            (None, Some(current)) => {
+            Some((current, mut body)) => {
                 let mut row = current.version.clone();
-                let mut body = self.body(&row).map_err(unwritten)?;
                 row.expires = expires;
                 row.generation = standing.generation;
                 body.updated = now.max(body.updated);
@@ -232,8 +242,6 @@ impl<S: Store> Records<S> {
                 row.sealed = self.seal(&row.place(), &body.encode());
                 vec![Write::AmendVersion { row, replaces: current.version.sealed.tag() }]
             }
-            // The version that had the same value is gone, so there is nothing to amend.
-            (None, None) => return Err(CommitError::Conflict),
         };
         writes.push(self.token_write(token, standing, Some(promotion.fence)));
         writes.extend(self.attempt_writes(token.row.id, promotion.attempt));

@@ -33,12 +33,19 @@ fn publish<S: Store>(
     keep_versions: u32,
     fence: u64,
 ) -> Result<(), CommitError> {
-    let secret = value.map(|value| Secret::copy_of(value.as_bytes()));
+    // `None`: the provider gave again what the secret holds.
+    let secret = match value {
+        Some(value) => Secret::copy_of(value.as_bytes()),
+        None => run(records.current(&token.row.vault, &token.row.name))
+            .ok()
+            .map_or_else(|| Secret::copy_of(b"held before"), |current| records.body(&current.version).unwrap().value),
+    };
     run(records.promote(&Promotion {
         token,
         standing: &renewed(token, at, value.is_none()),
         fence,
-        value: secret.as_ref(),
+        value: &secret,
+        same_value: value.is_none(),
         written_by: "vestal",
         attempt: &attempt(fence),
         keep_versions,
@@ -111,10 +118,37 @@ fn the_same_value_again_moves_the_end_of_its_version() {
 }
 
 #[test]
-fn the_same_value_of_a_version_that_is_gone_is_a_conflict() {
+fn the_same_value_of_a_version_that_is_gone_is_published_anew() {
     let records = records(MemoryStore::new());
-    let token = token(&records, "token");
-    assert_eq!(promote(&records, &token, None, START, 25), Err(CommitError::Conflict));
+    let token = token(&records, "Token");
+    promote(&records, &token, None, START, 25).unwrap();
+    let current = run(records.current(&vault(), &name("token"))).unwrap();
+    assert_eq!(records.body(&current.version).unwrap().value.expose_str(), Some("held before"));
+}
+
+#[test]
+fn the_same_value_is_published_anew_where_somebody_wrote_another_meanwhile() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "Token");
+    promote(&records, &first, Some("fresh"), START, 25).unwrap();
+    let second = again(&records, &first);
+    set(&records, "token", "by hand");
+    let secret = Secret::copy_of(b"fresh");
+    run(records.promote(&Promotion {
+        token: &second,
+        standing: &renewed(&second, START + 2, true),
+        fence: 1,
+        value: &secret,
+        same_value: true,
+        written_by: "vestal",
+        attempt: &attempt(1),
+        keep_versions: 25,
+        now: START + 2,
+    }))
+    .unwrap();
+    let current = run(records.current(&vault(), &name("token"))).unwrap();
+    assert_eq!(records.body(&current.version).unwrap().value.expose_str(), Some("fresh"));
+    assert_eq!(run(records.store().versions(&vault(), &name("token"), None, 10)).unwrap().len(), 3);
 }
 
 #[test]

@@ -105,6 +105,20 @@ section! {
     }
 }
 
+impl ProcessSettings {
+    /// The sections that say something else in `other`, as they are written: `[server]`.
+    pub fn sections_unlike(&self, other: &Self) -> Vec<&'static str> {
+        let sections = [
+            ("[server]", self.server == other.server),
+            ("[observe]", self.observe == other.observe),
+            ("[store]", self.store == other.store),
+            ("[outbound]", self.outbound == other.outbound),
+            ("[alert]", self.alert == other.alert),
+        ];
+        sections.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+}
+
 impl ServerSettings {
     /// The authority's address as clients are told it, where the listener has this port: a listener that was told
     /// port 0 knows it only later.

@@ -289,3 +289,12 @@ fn the_reference_page_and_the_schema_are_up_to_date() {
         }
     }
 }
+
+#[test]
+fn sections_that_need_a_restart_are_named() {
+    let settings = |text: &str| parse(text, "vestal.toml", Path::new("/")).expect("a configuration").process;
+    let before = settings("");
+    assert!(before.sections_unlike(&settings("")).is_empty());
+    let after = settings("[server]\nlisten = \"127.0.0.1:9443\"\n[outbound]\nallow = [\"10.1.0.0/16\"]\n");
+    assert_eq!(before.sections_unlike(&after), ["[server]", "[outbound]"]);
+}

@@ -93,7 +93,10 @@ pub fn open_or_create(path: &Path, may_create: bool, entropy: &dyn Entropy) -> R
     check_file(path, &file)?;
     // Room for more than is read: a buffer that grew would leave a copy of the key behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize * 2));
-    Read::by_ref(&mut file).take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
+    Read::by_ref(&mut file).take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(KeyFileError::NotAKey(path.to_owned()));
+    }
     let text = core::str::from_utf8(&bytes).unwrap_or_default();
     let key = parse(text.trim_end()).ok_or_else(|| KeyFileError::NotAKey(path.to_owned()))?;
     KeyEncryptionKey::new("file", &key).map_err(|_| KeyFileError::NotAKey(path.to_owned()))

@@ -29,7 +29,9 @@ impl fmt::Display for KeyringError {
                 "term {term} of the store's keyring doesn't open with this key file ({error}): \
                  put the key file back that was there when the store was made"
             ),
-            Self::Gone => out.write_str("the store's keyring is gone, and nothing in it opens without: restore a backup"),
+            Self::Gone => {
+                out.write_str("the store's keyring is gone, and nothing in it opens without: restore a backup")
+            }
             Self::Terms => out.write_str("the store's keyring was changed from outside: restore a backup"),
         }
     }
@@ -49,9 +51,12 @@ pub async fn open_or_create<S: Store>(
     let rows = store.keyring().await.map_err(KeyringError::Store)?;
     let mut keyring: Option<Keyring> = None;
     for row in rows {
-        let seed = WrappedSeed::from_bytes(row.wrapped)
-            .and_then(|wrapped| key.unwrap(&wrapped))
-            .map_err(|error| KeyringError::Unwrap(row.term, error))?;
+        let unwrap = |error| KeyringError::Unwrap(row.term, error);
+        let wrapped = WrappedSeed::from_bytes(row.wrapped).map_err(unwrap)?;
+        let seed = key.unwrap(&wrapped).map_err(unwrap)?;
+        if wrapped.term() != row.term {
+            return Err(KeyringError::Terms);
+        }
         keyring = Some(match keyring {
             None => Keyring::new(row.term, &seed),
             Some(keyring) => keyring.with_term(row.term, &seed).map_err(|_| KeyringError::Terms)?,

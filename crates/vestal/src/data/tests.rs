@@ -290,7 +290,8 @@ fn a_term_that_was_moved_in_the_store_does_not_open() {
     let mut row = run(store.keyring()).unwrap().remove(0);
     row.term = 2;
     run(store.commit(vec![store::Write::Keyring(row)])).unwrap();
-    assert!(run(open_or_create_keyring(&store, &key, &SystemEntropy)).is_err());
+    let moved = run(open_or_create_keyring(&store, &key, &SystemEntropy));
+    assert!(matches!(moved, Err(KeyringError::Terms)));
 }
 
 #[tokio::test]

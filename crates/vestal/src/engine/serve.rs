@@ -252,7 +252,7 @@ pub async fn serve(
     engine.apply(&config).await?;
     warn_of_missing_secrets(&engine, &config).await;
     announce(&engine);
-    let reloading = tokio::spawn(reload_on_hangup(Arc::clone(&engine), file));
+    let reloading = tokio::spawn(reload_on_hangup(Arc::clone(&engine), file, config.process));
     let served = ready.run(stop).await;
     reloading.abort();
     served
@@ -289,7 +289,7 @@ async fn warn_of_missing_secrets(engine: &Engine, config: &Config) {
     }
 }
 
-async fn reload_on_hangup(engine: Arc<Engine>, file: PathBuf) {
+async fn reload_on_hangup(engine: Arc<Engine>, file: PathBuf, running: ProcessSettings) {
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else {
         return tracing::warn!("SIGHUP can't be listened for: use `vestal apply` instead");
     };
@@ -303,6 +303,13 @@ async fn reload_on_hangup(engine: Arc<Engine>, file: PathBuf) {
             }
             Ok(config) => match engine.apply(&config).await {
                 Ok(applied) => {
+                    let other = running.sections_unlike(&config.process);
+                    if !other.is_empty() {
+                        tracing::warn!(
+                            "{} changed, which takes effect at the next start alone: restart",
+                            other.join(", ")
+                        );
+                    }
                     let (added, changed, removed) = applied.plan.counts();
                     tracing::info!(
                         "the configuration was applied: {added} added, {changed} changed, {removed} removed"

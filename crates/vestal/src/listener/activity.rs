@@ -203,7 +203,8 @@ mod tests {
     #[test]
     fn a_connection_that_does_not_end_when_it_should_is_cut() {
         for bytes_mean_a_request in [true, false] {
-            let (activity, mut observer) = (Arc::new(Activity::default()), Observer::new(limits(), bytes_mean_a_request));
+            let (activity, mut observer) =
+                (Arc::new(Activity::default()), Observer::new(limits(), bytes_mean_a_request));
             drop(activity.begin());
             let looks = [(); 7].map(|()| observer.look(&activity));
             assert_eq!(looks[4..], [Verdict::Finish, Verdict::Finish, Verdict::Cut]);

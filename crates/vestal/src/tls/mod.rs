@@ -114,6 +114,11 @@ pub(crate) fn handshake_failure(error: &io::Error) -> String {
         Error::PeerIncompatible(_) | Error::AlertReceived(_) => {
             format!("{error}; it must speak TLS 1.2 or later")
         }
+        Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it shows the certificate of an authority as its own, as self-made certificates often do; give the server a \
+             certificate that an authority signed, and name the authority's PEM file in [outbound] ca"
+                .to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject as _;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -189,7 +190,7 @@ impl CertificateSource {
 fn read(source: &CertificateSource) -> Result<Current, TlsError> {
     let (certificate_file, key_file) = (source.certificate_file(), source.key_file());
     let chain_pem = read_file(&certificate_file)?;
-    let key_pem = read_file(&key_file)?;
+    let key_pem = read_key(&key_file)?;
     let chain = certificates_in(&certificate_file, &chain_pem)?;
     let facts = facts(&chain[0])
         .ok_or_else(|| TlsError::new(&certificate_file, "its first certificate is damaged; export the chain again"))?;
@@ -220,6 +221,20 @@ fn read(source: &CertificateSource) -> Result<Current, TlsError> {
     Ok(Current { certified: Arc::new(certified), content, names: facts.names, ends: facts.ends })
 }
 
+/// Reads a key that not everybody may read. A group may: servers often get theirs that way.
+fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let mode = fs::metadata(path).map_err(|error| TlsError::io(path, "reading it", &error))?.mode() & 0o777;
+    if mode & 0o007 != 0 {
+        let what = format_args!(
+            "everybody on this machine can use this key (mode {mode:03o}); run `chmod o= {}`, or mount it with mode 0400",
+            path.display()
+        )
+        .to_string();
+        return Err(TlsError::new(path, what));
+    }
+    read_file(path)
+}
+
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     fs::read(path).map(Zeroizing::new).map_err(|error| TlsError::io(path, "reading it", &error))
 }
@@ -229,6 +244,8 @@ mod tests {
     use super::*;
     use crate::tls::LocalNames;
     use rcgen::{CertificateParams, KeyPair};
+
+    use std::os::unix::fs::PermissionsExt as _;
 
     const NOW: i64 = 1_790_000_000;
 
@@ -251,6 +268,7 @@ mod tests {
             let (certificate, key) = pair(name, end_year);
             fs::write(&self.certificate, certificate).expect("writing");
             fs::write(&self.key, key).expect("writing");
+            fs::set_permissions(&self.key, fs::Permissions::from_mode(0o640)).expect("it is ours");
         }
 
         fn load(&self) -> Arc<ServerCertificate> {
@@ -324,5 +342,15 @@ mod tests {
         assert!(certificate.hosts_not_covered(&covered).is_empty());
         let refused = ["a.b.vault.example.com", "example.com", "127.0.0.2", "dev.localhost"];
         assert_eq!(certificate.hosts_not_covered(&refused), refused);
+    }
+
+    #[test]
+    fn a_key_that_everybody_can_read_is_refused_with_the_command_that_mends_it() {
+        let files = Files::new();
+        files.write("one.example", 2040);
+        fs::set_permissions(&files.key, fs::Permissions::from_mode(0o644)).expect("it is ours");
+        let source = CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() };
+        let Err(refused) = ServerCertificate::load(source) else { panic!("it was taken") };
+        assert!(refused.to_string().contains("chmod o= "), "{refused}");
     }
 }

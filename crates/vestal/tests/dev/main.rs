@@ -8,6 +8,7 @@ mod client;
 mod crash;
 mod full_disk;
 mod leak;
+mod limits;
 mod oidc;
 mod peers;
 mod process;

@@ -76,7 +76,7 @@ async fn start(folder: &Path) -> Arc<Engine> {
 /// What a shell has in these variables after it has sourced the file.
 fn sourced(file: &Path, variables: &[&str]) -> Vec<String> {
     let script = r#"set -eu; set -a; . "$1"; set +a; shift; for name; do eval "printf '%s\0' \"\$$name\""; done"#;
-    let output = Command::new("sh")
+    let output = Command::new("/bin/sh")
         .args(["-c", script, "sh"])
         .arg(file)
         .args(variables)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::level_filters::LevelFilter;
 
 use super::Entries;
 use super::check::mistakes;
@@ -23,7 +22,7 @@ use crate::{process, tls};
 pub(super) const ENTRIES: Entries = Entries { dev: run_dev, serve: run_serve };
 
 fn run_dev(options: DevOptions, output: &Output) -> Result<(), Problem> {
-    begin(options.json, output, LevelFilter::WARN)?.block_on(async {
+    begin(options.json, output, "warn,vestal::attempts=error")?.block_on(async {
         let stop = stop()?;
         Ok(dev::run(options, Arc::new(output.clone()), stop).await?)
     })
@@ -32,18 +31,18 @@ fn run_dev(options: DevOptions, output: &Output) -> Result<(), Problem> {
 fn run_serve(options: ServeOptions, output: &Output) -> Result<(), Problem> {
     let ServeOptions { config: file, json } = options;
     let config = config::load(&file).map_err(|errors| mistakes(&errors, &file))?;
-    begin(json, output, LevelFilter::INFO)?.block_on(async {
+    begin(json, output, "info")?.block_on(async {
         let stop = stop()?;
         let announce = |engine: &Engine| Say::line(output, &ready(engine, &file, json));
         Ok(engine::serve(file.clone(), config, announce, stop).await?)
     })
 }
 
-/// The crypto provider, the log and the runtime. `dev` says on standard output what goes well, so its log is for the rest.
-fn begin(json: bool, output: &Output, least: LevelFilter) -> Result<Runtime, Problem> {
+/// The crypto provider, the log and the runtime. `dev` tells of attempts on standard output, so its log is for the rest.
+fn begin(json: bool, output: &Output, log: &str) -> Result<Runtime, Problem> {
     process::raise_file_limit();
     tls::install_crypto_provider();
-    logging::init(json, output.colors_on_stderr(), least);
+    logging::init(json, output.colors_on_stderr(), log);
     Runtime::new().map_err(|error| Problem::failed(format!("no event loop can be made: {error}")))
 }
 

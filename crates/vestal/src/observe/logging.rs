@@ -19,14 +19,18 @@ pub const VARIABLES: [&str; 2] = ["VESTAL_LOG", "RUST_LOG"];
 /// Our own crates, by the names that their lines have.
 const OURS: [&str; 9] = ["keeper", "keyvault", "oauth", "renewal", "secret", "store", "store_sql", "vault", "vestal"];
 
+/// The target of the lines that tell of single attempts, for filters.
+pub(super) const ATTEMPTS: &str = "vestal::attempts";
+
 /// Writes the log to stderr from now on: each line as a JSON object, or as text, in colour or not. Call it once, first
-/// thing; a second call changes nothing. Without a wish in the environment, lines of `least` and above are written.
-pub fn init(json: bool, color: bool, least: LevelFilter) {
+/// thing; a second call changes nothing. Without a wish in the environment
+/// the filter is `default`.
+pub fn init(json: bool, color: bool, default: &str) {
     let wish = VARIABLES.iter().find_map(|name| {
         let text = std::env::var(name).ok().filter(|text| !text.trim().is_empty())?;
         Some((*name, text))
     });
-    let (filter, complaint) = match filter(wish.as_ref().map_or("", |(_, text)| text), least) {
+    let (filter, complaint) = match filter(wish.as_ref().map_or(default, |(_, text)| text)) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
@@ -39,8 +43,8 @@ pub fn init(json: bool, color: bool, least: LevelFilter) {
     }
 }
 
-fn filter(wish: &str, least: LevelFilter) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().with_default_directive(least.into()).parse(wish)
+fn filter(wish: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(wish)
 }
 
 fn subscriber<W>(json: bool, color: bool, verbose: bool, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
@@ -89,7 +93,7 @@ mod tests {
     fn written(wish: &str, json: bool) -> String {
         let page = Page::default();
         let writer = page.clone();
-        let filter = filter(wish, LevelFilter::INFO).expect("a filter");
+        let filter = filter(wish).expect("a filter");
         tracing::subscriber::with_default(subscriber(json, false, true, filter, move || writer.clone()), || {
             macro_rules! speak {
                 ($($target:literal),+) => {$(

@@ -8,6 +8,7 @@ use store::{Attempt, Outcome};
 use tokio::sync::broadcast;
 use vault::{SecretName, VaultName};
 
+use super::logging::ATTEMPTS;
 use super::metrics::Metrics;
 use super::trouble::Troubles;
 use super::{date, life};
@@ -106,18 +107,20 @@ fn log_attempt(event: &Event<'_>, attempt: &Attempt) {
             let what =
                 if renewed.is_some() { "renewed" } else { "looked after: the provider gave the same value again" };
             let note = if note.is_empty() { String::new() } else { format!("; {note}") };
-            tracing::info!("{vault}/{name} was {what}: generation {generation}, {left}, {next}{note}");
+            tracing::info!(target: ATTEMPTS, "{vault}/{name} was {what}: generation {generation}, {left}, {next}{note}");
         }
         Outcome::Failed { class, words, .. } => {
             let words = words.trim_end_matches('.');
             let failed = format!("{vault}/{name} could not be renewed ({class}): {words}; {left}, {next}");
             match attempt.repeats {
-                0 => tracing::warn!("{failed}"),
+                0 => tracing::warn!(target: ATTEMPTS, "{failed}"),
                 // Ever more seldom, so that an outage doesn't fill the log: after 2, 4, 8, … failures of one kind.
                 repeats if (repeats + 1).is_power_of_two() => {
-                    tracing::warn!("{failed}; it is the same for {} attempts now", repeats + 1);
+                    tracing::warn!(target: ATTEMPTS, "{failed}; it is the same for {} attempts now", repeats + 1);
                 }
-                repeats => tracing::debug!("{failed}; it is the same for {} attempts now", repeats + 1),
+                repeats => {
+                    tracing::debug!(target: ATTEMPTS, "{failed}; it is the same for {} attempts now", repeats + 1)
+                }
             }
         }
     }

@@ -117,9 +117,10 @@ impl Admin {
     }
 
     async fn status(&self) -> Answered {
-        let mut tokens: BTreeMap<String, u64> = BTreeMap::new();
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for token in self.all_tokens().await? {
-            *tokens.entry(token.standing.state(clock::now()).name().to_owned()).or_default() += 1;
+            let state = token.map_or(tokens::UNREADABLE, |token| token.standing.state(clock::now()).name());
+            *counts.entry(state.to_owned()).or_default() += 1;
         }
         let not_ready = match self.engine.records().store().probe().await {
             Ok(()) => Vec::new(),
@@ -132,7 +133,7 @@ impl Admin {
             vaults: self.engine.vaults(),
             authority: self.engine.authority(),
             tenant: self.engine.keyvault().tenant(),
-            tokens,
+            tokens: counts,
             not_ready,
         })
     }

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use keeper::{Source, TokenDefinition, token_definition_name};
 use renewal::{PauseReason, Standing, Wall};
-use store::rows::DefinitionKind;
-use store::{Declared, Outcome, Store as _, Token};
+use store::rows::{DefinitionKind, TokenRow};
+use store::{Declared, Outcome, RecordError, Store as _, Token};
 use vault::{SecretName, VaultName};
 
 use super::wire::{CredentialView, FailureCode, History, Renewal, TokenDetail, TokenView};
 use super::{Admin, Answered, Call, Failed, json, secret_name, vault_name};
 use crate::clock;
+
+/// The state of a token whose row doesn't open.
+pub(super) const UNREADABLE: &str = "unreadable";
 
 /// How many tokens are read at once.
 const PAGE: usize = 500;
@@ -25,7 +28,8 @@ const LONGEST_HISTORY: u64 = 1000;
 const CREDENTIAL_WARNING: i64 = 30 * 86_400;
 
 impl Admin {
-    pub(super) async fn all_tokens(&self) -> Result<Vec<Token>, Failed> {
+    /// All tokens; of one that doesn't open its row and why, so that it hides no other.
+    pub(super) async fn all_tokens(&self) -> Result<Vec<Result<Token, (TokenRow, RecordError)>>, Failed> {
         let mut tokens = Vec::new();
         let mut after = None;
         loop {
@@ -33,7 +37,8 @@ impl Admin {
             let Some(last) = page.last() else { return Ok(tokens) };
             after = Some(last.id);
             for row in page {
-                tokens.push(self.engine.records().open_token(row)?);
+                let known = row.clone();
+                tokens.push(self.engine.records().open_token(row).map_err(|error| (known, error)));
             }
         }
     }
@@ -41,8 +46,13 @@ impl Admin {
     pub(super) async fn list_tokens(&self) -> Answered {
         let mut views = Vec::new();
         for token in self.all_tokens().await? {
-            let declared = self.declared(&token).await?;
-            views.push(self.token_view(&token, declared.as_ref()).await?);
+            views.push(match token {
+                Ok(token) => {
+                    let declared = self.declared(&token).await?;
+                    self.token_view(&token, declared.as_ref()).await?
+                }
+                Err((row, error)) => unreadable(&row, &error),
+            });
         }
         views.sort_by(|left, right| (&left.vault, &left.name).cmp(&(&right.vault, &right.name)));
         json(&views)
@@ -249,6 +259,22 @@ impl Admin {
 /// A person asks for a renewal. Where the provider wants somebody's consent, that is how they say that it is given.
 fn asked_for(standing: &mut Standing) {
     standing.consent_given(clock::now());
+}
+
+/// A token whose row doesn't open.
+fn unreadable(row: &TokenRow, error: &RecordError) -> TokenView {
+    TokenView {
+        vault: row.vault.as_str().to_owned(),
+        name: row.name.as_written().to_owned(),
+        state: UNREADABLE.to_owned(),
+        generation: row.generation,
+        life_left_ms: None,
+        due_ms: None,
+        provider: String::new(),
+        owner: None,
+        failures: 0,
+        last_failure: Some(error.to_string()),
+    }
 }
 
 fn warning(credential: &CredentialView) -> Option<String> {

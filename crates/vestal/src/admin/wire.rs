@@ -156,7 +156,8 @@ pub struct TokenView {
     pub vault: String,
     /// Its secret's name.
     pub name: String,
-    /// `fresh`, `due`, `retrying`, `expiring`, `expired`, `needs consent` or `paused`.
+    /// `fresh`, `due`, `retrying`, `expiring`, `expired`, `needs consent`, `paused`, or `unreadable` where its row in the
+    /// store doesn't open.
     pub state: String,
     /// How many times it has been renewed.
     pub generation: u64,

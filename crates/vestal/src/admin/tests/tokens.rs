@@ -212,3 +212,18 @@ async fn a_token_that_is_renewed_while_it_is_paused_keeps_its_pause() {
     assert!(world.token().await.standing.paused.contains(&PauseReason::Person));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_token_whose_row_was_changed_from_outside_is_listed_as_unreadable_and_hides_no_other() {
+    let world = World::with_token().await;
+    let token = world.token().await;
+    let mut row = token.row.clone();
+    row.sealed = vault::Sealed::pending();
+    let replaces = Some(token.row.sealed.tag());
+    let write = store::Write::Token { row, replaces, releases: None };
+    world.engine.records().commit(vec![write]).await.unwrap();
+    let list = world.get("/tokens").await;
+    assert_eq!(list[0]["state"], "unreadable");
+    assert!(list[0]["last_failure"].as_str().unwrap().contains("can't be opened"), "{list}");
+    assert_eq!(world.get("/status").await["tokens"], json!({"unreadable": 1}));
+}

@@ -119,7 +119,7 @@ fn log_attempt(event: &Event<'_>, attempt: &Attempt) {
                     tracing::warn!(target: ATTEMPTS, "{failed}; it is the same for {} attempts now", repeats + 1);
                 }
                 repeats => {
-                    tracing::debug!(target: ATTEMPTS, "{failed}; it is the same for {} attempts now", repeats + 1)
+                    tracing::debug!(target: ATTEMPTS, "{failed}; it is the same for {} attempts now", repeats + 1);
                 }
             }
         }

@@ -349,7 +349,7 @@ mod tests {
         let files = Files::new();
         files.write("one.example", 2040);
         fs::set_permissions(&files.key, fs::Permissions::from_mode(0o644)).expect("it is ours");
-        let source = CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() };
+        let source = CertificateSource::Files { certificate: files.certificate.clone(), key: files.key };
         let Err(refused) = ServerCertificate::load(source) else { panic!("it was taken") };
         assert!(refused.to_string().contains("chmod o= "), "{refused}");
     }

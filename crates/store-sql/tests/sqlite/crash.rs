@@ -42,7 +42,8 @@ fn a_killed_process_loses_nothing_that_it_acknowledged() {
             .spawn()
             .expect("we can be started again");
         let lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
-        let said = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("acknowledged ")?.parse().ok());
+        let said =
+            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
         let before = acknowledged.len();
         acknowledged.extend(said.take(40 * round));
         assert!(acknowledged.len() > before, "it commits");

@@ -44,6 +44,19 @@ impl<S: Store> Records<S> {
         self.store.definitions(kind).await?.into_iter().map(|row| self.declared(row)).collect()
     }
 
+    /// The definitions of a kind that `wanted` picks by name and origin, by name. The others aren't opened.
+    ///
+    /// # Errors
+    /// Why the store could not answer, or which of those that are wanted doesn't open.
+    pub async fn definitions_where<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: DefinitionKind,
+        wanted: impl Fn(&str, Origin) -> bool,
+    ) -> Result<Vec<Declared<T>>, RecordError> {
+        let rows = self.store.definitions(kind).await?;
+        rows.into_iter().filter(|row| wanted(&row.name, row.origin)).map(|row| self.declared(row)).collect()
+    }
+
     /// The write that inserts the definition (`replaces` is `None`) or replaces the record that it was made from.
     pub fn define<T: serde::Serialize>(
         &self,

@@ -156,7 +156,11 @@ impl<S: Store> Batch<'_, S> {
     }
 
     async fn tokens(&mut self, config: &Config) -> Result<(), ApplyError> {
-        let mut stored = self.stored::<TokenDefinition>(DefinitionKind::Token).await?;
+        // Tokens of other origins may be many. They concern the file only where it claims their names.
+        let claimed: BTreeSet<String> = config.definitions.tokens.iter().map(Definition::row_name).collect();
+        let concerned = |name: &str, origin| origin == Origin::File || claimed.contains(name);
+        let rows = self.records.definitions_where::<TokenDefinition>(DefinitionKind::Token, concerned).await?;
+        let mut stored: BTreeMap<_, _> = rows.into_iter().map(|row| (row.name.clone(), row)).collect();
         for token in &config.definitions.tokens {
             let definition = token.body.definition();
             let name = token.row_name();

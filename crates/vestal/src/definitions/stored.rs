@@ -49,7 +49,8 @@ async fn of_file<S: Store, T: DeserializeOwned>(
     records: &Records<S>,
     kind: DefinitionKind,
 ) -> Result<Vec<Declared<T>>, RecordError> {
-    Ok(records.definitions::<T>(kind).await?.into_iter().filter(in_file).collect())
+    let stored = records.definitions_where::<T>(kind, |_, origin| origin == Origin::File).await?;
+    Ok(stored.into_iter().filter(in_file).collect())
 }
 
 fn in_file<T>(declared: &Declared<T>) -> bool {

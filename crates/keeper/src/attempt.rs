@@ -1,11 +1,12 @@
 //! Carries out one attempt: each action of [`renewal::Attempt`] against the store and the provider.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use oauth::{HttpRequest, Provider};
 use renewal::{
-    Action, Attempt, AttemptRecord, AttemptResult, Change, Credential, End, Input, Moment, Notice, Pacing, Permit,
-    Standing, Terms, Wall,
+    Action, Attempt, AttemptRecord, AttemptResult, Change, Credential, End, Input, Moment, Notice, Pacing, Standing,
+    Terms, Wall,
 };
 use secret::Secret;
 use store::rows::TokenRow;
@@ -13,7 +14,7 @@ use store::{CommitError, Outcome, Promotion, RecordError, Store, Token, Write};
 
 use crate::definition::TokenDefinition;
 use crate::exchange::{self, NoCredential, Told};
-use crate::keeper::Keeper;
+use crate::keeper::{Held, Keeper};
 use crate::lanes;
 use crate::port::{Clock, Event, Http, Observer};
 
@@ -23,7 +24,7 @@ const KICK_PAGE: usize = 500;
 /// What an attempt holds between its actions.
 struct Course {
     token: Token,
-    permit: Option<Permit>,
+    permit: Option<Held>,
     request: Option<HttpRequest>,
     value: Option<Secret>,
     told: Told,
@@ -35,7 +36,7 @@ struct Course {
 impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     /// Makes one attempt to renew the token, from claim to history. Errors of the store end it early where nothing was
     /// spent; a success is held until it is durable. Whether it came to its proper end: if not, its lease still lives.
-    pub(crate) async fn attempt(&self, row: TokenRow, permit: Permit) -> bool {
+    pub(crate) async fn attempt(&self, row: TokenRow, permit: Held) -> bool {
         let (lane, id, generation) = (row.lane.clone(), row.id, row.generation);
         let token = match self.records.open_token(row) {
             Ok(token) => token,
@@ -48,7 +49,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         };
         let definition = self.definition(&token).await;
         let terms = definition.as_ref().map(|(definition, provider)| terms(definition, provider)).unwrap_or_default();
-        let mut machine = Attempt::new(token.standing.clone(), terms, self.seed()).as_probe(permit.is_probe());
+        let mut machine = Attempt::new(token.standing.clone(), terms, self.seed()).as_probe(permit.permit.is_probe());
         let mut course = Course {
             token,
             permit: Some(permit),
@@ -86,7 +87,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         &self,
         action: Action,
         course: &mut Course,
-        definition: Result<&(TokenDefinition, Provider), &String>,
+        definition: Result<&(TokenDefinition, Arc<Provider>), &String>,
     ) -> Option<Input> {
         match action {
             Action::Claim { parent_generation, .. } => {
@@ -266,8 +267,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     }
 
     /// Gives a permit back and stores what that changed of the lane. Whether the lane works again.
-    async fn give_back(&self, lane: &str, permit: Permit, verdict: renewal::Verdict) -> bool {
-        let (change, record) = self.lanes.returned(lane, permit, verdict, self.clock.now());
+    async fn give_back(&self, lane: &str, permit: Held, verdict: renewal::Verdict) -> bool {
+        let (change, record) = self.lanes.returned(lane, permit.permit, verdict, self.clock.now());
         if let Some(record) = record {
             // A lane that isn't stored only costs a few calls after a restart.
             let _ = self.records.commit(vec![self.records.lane_write(lane, lanes::open_at(&record), &record)]).await;

@@ -21,8 +21,14 @@ use crate::lanes::{Lanes, Turn};
 use crate::port::{Clock, Http, Observer};
 use crate::wake::Wake;
 
-/// How many due tokens of one lane are taken from the store in one pass.
-pub const PER_LANE: usize = 64;
+/// How many due tokens of one lane are taken from the store in one pass: twice what a lane may have in flight by default,
+/// since those on the way to their claim are still due. More would only be read again at the next pass.
+pub const PER_LANE: usize = 16;
+
+/// How many attempts may have their answer and wait until it is durable. While there are as many, none is started: each
+/// holds a token in memory, and the store is what they all wait for. Those that wait for a provider don't count, so that
+/// no slow provider holds up the others.
+pub const MOST_LANDING: usize = 2_048;
 
 /// The loop never sleeps longer, so that it sees a clock that jumped, and a schedule that somebody else changed.
 pub const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -39,6 +45,12 @@ const JUMP_PAGE: usize = 500;
 /// The attempts under way.
 type Flights<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = TokenId> + Send + 'a>>>;
 
+/// A permit that is out, and counted.
+pub(crate) struct Held {
+    pub(crate) permit: renewal::Permit,
+    _counted: Arc<()>,
+}
+
 /// Renews all managed tokens of a store. See the crate's documentation.
 pub struct Keeper<S, C, H, O> {
     pub(crate) records: Arc<Records<S>>,
@@ -47,6 +59,10 @@ pub struct Keeper<S, C, H, O> {
     pub(crate) observer: O,
     pub(crate) lanes: Lanes,
     providers: RwLock<Arc<BTreeMap<String, ProviderTable>>>,
+    /// Providers as put together from their tables when they were first asked for.
+    resolved: RwLock<BTreeMap<String, Arc<Provider>>>,
+    /// Counts the permits that are out, by its clones.
+    permits_out: Arc<()>,
     in_flight: Mutex<BTreeSet<TokenId>>,
     wake: Wake,
     /// Secrets that were written, and not looked at yet: vault and folded name.
@@ -70,6 +86,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             observer,
             lanes: Lanes::new(limits),
             providers: RwLock::default(),
+            resolved: RwLock::default(),
+            permits_out: Arc::default(),
             in_flight: Mutex::default(),
             wake: Wake::default(),
             written: Mutex::default(),
@@ -97,7 +115,10 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     pub async fn reload_providers(&self) -> Result<(), RecordError> {
         let rows = self.records.definitions::<ProviderTable>(DefinitionKind::Provider).await?;
         let own = rows.into_iter().filter(|row| row.removed.is_none()).map(|row| (row.name, row.body)).collect();
+        // Both under one lock, so that nothing that was made of the tables before stays.
+        let mut resolved = self.resolved.write().unwrap_or_else(PoisonError::into_inner);
         *self.providers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
+        resolved.clear();
         Ok(())
     }
 
@@ -105,9 +126,15 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     ///
     /// # Errors
     /// Why there is none, in words.
-    pub fn provider(&self, name: &str) -> Result<Provider, String> {
+    pub fn provider(&self, name: &str) -> Result<Arc<Provider>, String> {
+        if let Some(known) = self.resolved.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let mut resolved = self.resolved.write().unwrap_or_else(PoisonError::into_inner);
         let own = Arc::clone(&self.providers.read().unwrap_or_else(PoisonError::into_inner));
-        oauth::resolve(name, &own).map_err(|error| error.to_string())
+        let provider = Arc::new(oauth::resolve(name, &own).map_err(|error| error.to_string())?);
+        resolved.insert(name.to_owned(), Arc::clone(&provider));
+        Ok(provider)
     }
 
     /// Lifts what holds the lane: its client's credential has changed, or a person asks for it.
@@ -178,6 +205,11 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         if rest > 0 {
             return Ok(Duration::from_millis(rest));
         }
+        let permits_out = Arc::strong_count(&self.permits_out) - 1;
+        if flights.len().saturating_sub(permits_out) >= MOST_LANDING {
+            // The end of each of them wakes the loop.
+            return Ok(LONGEST_SLEEP);
+        }
         let mut wake_at = now.wall.plus(LONGEST_SLEEP);
         let mut lanes: BTreeMap<String, Vec<TokenRow>> = BTreeMap::new();
         for row in self.records.store().due(now.wall, PER_LANE).await? {
@@ -200,9 +232,11 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                     rows.into_iter().take(count).collect()
                 }
                 Turn::Probe => rows.into_iter().max_by_key(|row| row.expiry).into_iter().collect(),
-                Turn::Closed(opens) => {
+                Turn::Closed { opens, paused } => {
                     wake_at = wake_at.min(opens.max(now.wall.plus(Duration::from_millis(50))));
-                    self.start_mandatory(flights, &lane, rows, now);
+                    if paused {
+                        self.start_mandatory(flights, &lane, rows, now);
+                    }
                     continue;
                 }
             };
@@ -237,6 +271,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
 
     fn start<'a>(&'a self, flights: &mut Flights<'a>, row: TokenRow, permit: renewal::Permit) {
         let id = row.id;
+        let permit = Held { permit, _counted: Arc::clone(&self.permits_out) };
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         flights.push(Box::pin(async move {
             // A panic ends its attempt and no other.
@@ -297,7 +332,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     }
 
     /// What the token's operator declared, and its provider.
-    pub(crate) async fn definition(&self, token: &Token) -> Result<(TokenDefinition, Provider), String> {
+    pub(crate) async fn definition(&self, token: &Token) -> Result<(TokenDefinition, Arc<Provider>), String> {
         let name = token_definition_name(&token.row.vault, &token.row.name);
         let definition = match self.records.definition::<TokenDefinition>(DefinitionKind::Token, &name).await {
             Ok(Some(declared)) => declared.body,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use renewal::{Change, Gate, Lane, LaneLimits, LaneRecord, Moment, Need, Permit, Verdict, Wall};
+use renewal::{Change, ClosedBy, Gate, Lane, LaneLimits, LaneRecord, Moment, Need, Permit, Verdict, Wall};
 use store::rows::TokenId;
 use store::{RecordError, Records, Store};
 
@@ -26,8 +26,8 @@ pub(crate) enum Turn {
     First(usize),
     /// One: the one with the least to lose.
     Probe,
-    /// None before this time, but those at their mandatory window if the lane is paused.
-    Closed(Wall),
+    /// None before this time; but those at their mandatory window, where it may be a pause that holds the lane.
+    Closed { opens: Wall, paused: bool },
 }
 
 impl Lanes {
@@ -48,7 +48,10 @@ impl Lanes {
         match lane(&mut inner, key, self.limits, now).gate(now) {
             Gate::Open(permits) => Turn::First(permits as usize),
             Gate::Probe => Turn::Probe,
-            Gate::Closed(closed) => Turn::Closed(closed.opens),
+            Gate::Closed(closed) => {
+                let paused = matches!(closed.by, ClosedBy::Pause | ClosedBy::Probe);
+                Turn::Closed { opens: closed.opens, paused }
+            }
         }
     }
 

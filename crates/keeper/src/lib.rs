@@ -23,6 +23,6 @@ mod wake;
 pub use attempt::pacing_of;
 pub use definition::{KEEP_VERSIONS, Source, TokenDefinition, token_definition_name};
 pub use exchange::same_value_as;
-pub use keeper::{Keeper, LONGEST_SLEEP, PER_LANE};
+pub use keeper::{Keeper, LONGEST_SLEEP, MOST_LANDING, PER_LANE};
 pub use port::{Clock, Event, Http, Observer, SendFailure};
 pub use survey::{OVERDUE, Survey};

@@ -106,7 +106,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             }
             Action::OpenCredential => {
                 let opened = match definition {
-                    Ok((definition, provider)) => exchange::request(&self.records, definition, provider).await,
+                    Ok((definition, provider)) => exchange::request(self, definition, provider).await,
                     Err(words) => Err(NoCredential::Missing(words.clone())),
                 };
                 let (credential, words) = match opened {
@@ -133,8 +133,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 None
             }
             Action::Promote { standing, record, same_value } => {
-                let keep_versions = definition.map_or(crate::KEEP_VERSIONS, |(definition, _)| definition.keep_versions);
-                Some(self.promote(course, &standing, record, same_value, keep_versions).await)
+                Some(self.promote(course, &standing, record, same_value, definition.ok()).await)
             }
             Action::Settle { standing, record } => Some(self.settle(course, &standing, record).await),
             Action::Wait(length) => {
@@ -176,8 +175,10 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         standing: &Standing,
         record: AttemptRecord,
         same_value: bool,
-        keep_versions: u32,
+        definition: Option<&(TokenDefinition, Arc<Provider>)>,
     ) -> Input {
+        let keep_versions = definition.map_or(crate::KEEP_VERSIONS, |(definition, _)| definition.keep_versions);
+        let delivers = definition.is_some_and(|(definition, _)| !definition.deliver.is_empty());
         let attempt = history_row(&record, &course.told);
         let Some(value) = &course.value else { return Input::PromoteLost };
         let result = self
@@ -191,6 +192,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 written_by: "vestal",
                 attempt: &attempt,
                 keep_versions,
+                delivers,
                 now: self.clock.now().wall.unix_seconds(),
             })
             .await;
@@ -198,6 +200,9 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             Ok(()) => {
                 course.token.standing = standing.clone();
                 course.attempt = Some(attempt);
+                if delivers {
+                    self.targets.knock();
+                }
                 Input::Promoted
             }
             Err(CommitError::Conflict) => {
@@ -220,6 +225,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         if record.repeats_last
             && let Ok(last) = self.records.attempts(id, None, 1).await
             && let Some(last) = last.into_iter().next()
+            && last.outcome == attempt.outcome
         {
             attempt = store::Attempt {
                 repeats: last.repeats + 1,

@@ -36,7 +36,54 @@ pub struct TokenDefinition {
     /// How many versions of the secret are kept.
     #[serde(default = "keep_versions")]
     pub keep_versions: u32,
+    /// Where each generation is delivered to; each target once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliver: Vec<DeliverTo>,
+    /// Whether it runs beside somebody else's flow, to be compared with it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub shadow: bool,
 }
+
+/// One place that a token is delivered to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliverTo {
+    /// The target's name.
+    pub target: String,
+    /// The secret's name there.
+    pub name: String,
+    /// What happens when somebody else changes it there.
+    #[serde(default)]
+    pub on_change: OnChange,
+    /// Whether the version that a delivery supersedes is disabled there.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub disable_superseded: bool,
+    /// How often, in seconds, the target is asked whether it still holds what was delivered.
+    #[serde(default = "check_every")]
+    pub check_every: u64,
+}
+
+/// What happens when somebody else changes what was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnChange {
+    /// The token is delivered again at once, and that is told.
+    #[default]
+    Repair,
+    /// It is told, and left as it is until the next generation takes its place.
+    Report,
+}
+
+/// How often, in seconds, a target is asked by default: once an hour.
+pub const CHECK_EVERY: u64 = 3600;
+
+fn check_every() -> u64 {
+    CHECK_EVERY
+}
+
+/// What a token in shadow mode is delivered as, where its definition names nothing else: beside the name that the flow
+/// writes.
+pub const SHADOW_SUFFIX: &str = "-vestal";
 
 fn keep_versions() -> u32 {
     KEEP_VERSIONS
@@ -50,7 +97,7 @@ pub enum Source {
     Literal(String),
     /// The current version of a secret.
     Secret {
-        /// The vault.
+        /// The vault: one of Vestal's own, or a target.
         vault: String,
         /// The secret's name.
         name: String,

@@ -8,7 +8,9 @@ use vault::{SecretName, VaultName};
 use zeroize::Zeroizing;
 
 use crate::definition::{Source, TokenDefinition};
-use crate::port::SendFailure;
+use crate::keeper::Keeper;
+use crate::port::{Clock, Http, Observer, SendFailure};
+use crate::targets::NotRead;
 
 /// What the history tells of an exchange besides what renewal knows.
 #[derive(Clone, Debug, Default)]
@@ -38,13 +40,13 @@ pub(crate) enum NoCredential {
 }
 
 /// The request that obtains the token, with its credential opened.
-pub(crate) async fn request<S: Store>(
-    records: &Records<S>,
+pub(crate) async fn request<S: Store, C: Clock, H: Http, O: Observer>(
+    keeper: &Keeper<S, C, H, O>,
     definition: &TokenDefinition,
     provider: &Provider,
 ) -> Result<HttpRequest, NoCredential> {
-    let client_id = open(records, &definition.client_id, "client id").await?;
-    let client_secret = open(records, &definition.client_secret, "client secret").await?;
+    let client_id = open(keeper, &definition.client_id, "client id").await?;
+    let client_secret = open(keeper, &definition.client_secret, "client secret").await?;
     let Some(client_id) = client_id.expose_str() else {
         return Err(NoCredential::Missing("the client id is not text: set its secret again".to_owned()));
     };
@@ -52,11 +54,33 @@ pub(crate) async fn request<S: Store>(
         .map_err(|error| NoCredential::Missing(error.to_string()))
 }
 
-async fn open<S: Store>(records: &Records<S>, source: &Source, part: &str) -> Result<Secret, NoCredential> {
+async fn open<S: Store, C: Clock, H: Http, O: Observer>(
+    keeper: &Keeper<S, C, H, O>,
+    source: &Source,
+    part: &str,
+) -> Result<Secret, NoCredential> {
     let (vault, name) = match source {
         Source::Literal(text) => return Ok(Secret::copy_of(text.as_bytes())),
         Source::Secret { vault, name } => (vault, name),
     };
+    match keeper.targets.target(vault) {
+        Some(target) => {
+            keeper.targets.credential(&keeper.clock, &*target, vault, name).await.map_err(|not_read| match not_read {
+                NotRead::Missing(words) => NoCredential::Missing(format!("the {part} can't be read: {words}")),
+                NotRead::Unreachable(words) => NoCredential::Unreadable(format!("the {part} can't be read: {words}")),
+            })
+        }
+        None => open_here(&keeper.records, vault, name, part).await,
+    }
+}
+
+/// Opens a credential that is in a vault of ours.
+async fn open_here<S: Store>(
+    records: &Records<S>,
+    vault: &str,
+    name: &str,
+    part: &str,
+) -> Result<Secret, NoCredential> {
     let (Ok(vault_name), Ok(secret_name)) = (VaultName::parse(vault), SecretName::parse(name)) else {
         return Err(NoCredential::Missing(format!(
             "the {part} is to come from {vault}/{name}, which is no secret's name"

@@ -19,6 +19,7 @@ use store::{Lease, RecordError, Records, Store, StoreError, Token};
 use crate::definition::{TokenDefinition, token_definition_name};
 use crate::lanes::{Lanes, Turn};
 use crate::port::{Clock, Http, Observer};
+use crate::targets::Targets;
 use crate::wake::Wake;
 
 /// How many due tokens of one lane are taken from the store in one pass: twice what a lane may have in flight by default,
@@ -57,6 +58,7 @@ pub struct Keeper<S, C, H, O> {
     pub(crate) clock: C,
     pub(crate) http: H,
     pub(crate) observer: O,
+    pub(crate) targets: Arc<Targets>,
     pub(crate) lanes: Lanes,
     providers: RwLock<Arc<BTreeMap<String, ProviderTable>>>,
     /// Providers as put together from their tables when they were first asked for.
@@ -76,7 +78,14 @@ pub struct Keeper<S, C, H, O> {
 
 impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     /// A keeper of these records. It does nothing until [`Keeper::run`].
-    pub fn new(records: Arc<Records<S>>, clock: C, http: H, observer: O, limits: LaneLimits) -> Self {
+    pub fn new(
+        records: Arc<Records<S>>,
+        clock: C,
+        http: H,
+        observer: O,
+        targets: Arc<Targets>,
+        limits: LaneLimits,
+    ) -> Self {
         let mut seed = [0; 8];
         records.entropy().fill(&mut seed);
         Self {
@@ -84,6 +93,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             clock,
             http,
             observer,
+            targets,
             lanes: Lanes::new(limits),
             providers: RwLock::default(),
             resolved: RwLock::default(),

@@ -11,6 +11,7 @@
 //! Read [`Keeper`] and [`TokenDefinition`] first.
 
 mod attempt;
+mod courier;
 mod credentials;
 mod definition;
 mod exchange;
@@ -18,11 +19,16 @@ mod keeper;
 mod lanes;
 mod port;
 mod survey;
+mod targets;
 mod wake;
 
 pub use attempt::pacing_of;
-pub use definition::{KEEP_VERSIONS, Source, TokenDefinition, token_definition_name};
+pub use courier::Courier;
+pub use definition::{
+    CHECK_EVERY, DeliverTo, KEEP_VERSIONS, OnChange, SHADOW_SUFFIX, Source, TokenDefinition, token_definition_name,
+};
 pub use exchange::same_value_as;
 pub use keeper::{Keeper, LONGEST_SLEEP, MOST_LANDING, PER_LANE};
-pub use port::{Clock, Event, Http, Observer, SendFailure};
+pub use port::{Clock, DeliveryEvent, DeliveryOutcome, Event, Http, Observer, SendFailure};
 pub use survey::{OVERDUE, Survey};
+pub use targets::{TARGET_DEADLINE, Targets};

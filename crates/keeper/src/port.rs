@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use oauth::{HttpAnswer, HttpRequest};
 use renewal::Moment;
+use store::TargetErrorKind;
 use vault::{SecretName, VaultName};
 
 /// The time, and waiting for it.
@@ -43,6 +44,12 @@ pub trait Observer: Send + Sync + 'static {
     /// How all tokens stand, from time to time.
     fn survey(&self, survey: &crate::Survey);
 
+    /// Something became of a delivery.
+    fn delivery(&self, event: &DeliveryEvent<'_>);
+
+    /// How long the first of what is due at a target has waited.
+    fn delivery_lag(&self, target: &str, lag: Duration);
+
     /// Something is wrong with the keeper's own surroundings, in words without a secret.
     fn trouble(&self, words: &str);
 }
@@ -65,4 +72,48 @@ pub struct Event<'a> {
     pub generation: u64,
     /// What its owner should hear.
     pub notices: &'a [renewal::Notice],
+}
+
+/// Something that became of a delivery.
+pub struct DeliveryEvent<'a> {
+    /// The vault of the token's secret.
+    pub vault: &'a VaultName,
+    /// The token's secret.
+    pub name: &'a SecretName,
+    /// Who is told when the token is in danger.
+    pub owner: Option<&'a str>,
+    /// The target.
+    pub target: &'a str,
+    /// What became of it.
+    pub outcome: &'a DeliveryOutcome,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// The target holds the generation.
+    Delivered {
+        /// Which.
+        generation: u64,
+        /// How long after it was obtained.
+        lag: Duration,
+        /// Whether that ends a failure that its owner was told of.
+        recovered: bool,
+    },
+    /// It doesn't; it is tried again.
+    Failed {
+        /// The kind of failure.
+        kind: TargetErrorKind,
+        /// What a person reads.
+        words: String,
+        /// How many failures in a row.
+        failures: u32,
+        /// Whether the owner is to be told; once until it recovers.
+        alert: bool,
+    },
+    /// Somebody else changed what was delivered.
+    Changed {
+        /// Whether it was delivered again over the change.
+        repaired: bool,
+    },
 }

@@ -31,6 +31,9 @@ impl fmt::Display for SettingsError {
 
 impl core::error::Error for SettingsError {}
 
+/// The application id of Azure Key Vault, by which a client may name the resource too.
+const AZURE_KEY_VAULT: &str = "cfa8b339-82a2-471a-a3c9-0fc0be7a4093";
+
 /// The settings, taken apart.
 pub(crate) struct Sites {
     /// Without its port.
@@ -118,10 +121,10 @@ impl Sites {
     }
 
     /// Whether tokens for this resource open the vaults: our own domain with whatever port the client sees, or
-    /// Azure's `https://vault.azure.net`, each with or without a slash at its end.
+    /// Azure's `https://vault.azure.net`, each with or without a slash at its end, or Azure's by its GUID.
     pub(crate) fn accepts_resource(&self, resource: &str) -> bool {
         let resource = resource.strip_suffix('/').unwrap_or(resource);
-        if resource.eq_ignore_ascii_case("https://vault.azure.net") {
+        if resource.eq_ignore_ascii_case("https://vault.azure.net") || resource.eq_ignore_ascii_case(AZURE_KEY_VAULT) {
             return true;
         }
         let host = resource.strip_prefix("https://").and_then(host_and_port);
@@ -209,6 +212,10 @@ mod tests {
             ("https://VAULT.localhost", true),
             ("https://vault.azure.net", true),
             ("https://vault.azure.net/", true),
+            ("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", true),
+            ("CFA8B339-82a2-471a-a3c9-0fc0be7a4093/", true),
+            ("https://cfa8b339-82a2-471a-a3c9-0fc0be7a4093", false),
+            ("cfa8b339-82a2-471a-a3c9-0fc0be7a4094", false),
             ("https://vault.azure.net//", false),
             ("http://vault.azure.net", false),
             ("vault.azure.net", false),

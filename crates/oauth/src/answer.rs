@@ -10,7 +10,7 @@ use crate::provider::{AnswerFormat, Expected, FieldPath, GrantType, Provider};
 use crate::refusal::{self, Refusal};
 use crate::{date, lifetime};
 
-/// The most bytes of a body that anybody reads. Whoever receives more stops there and sets [`HttpAnswer::truncated`].
+/// The most bytes of a body that anybody reads. Whoever receives more stops there and says so ([`BodyEnd::Cut`]).
 pub const BODY_LIMIT: usize = 256 * 1024;
 
 /// What a token endpoint answered, whole. No Debug: the body may hold tokens.
@@ -21,8 +21,21 @@ pub struct HttpAnswer {
     pub headers: AnswerHeaders,
     /// The body, at most [`BODY_LIMIT`] bytes of it.
     pub body: Secret,
-    /// Whether the body was longer than that, or ended before its announced length.
-    pub truncated: bool,
+    /// Whether that is all of it.
+    pub end: BodyEnd,
+}
+
+/// Whether a body is known to be all that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// It is: it has its announced length, or the sign of its end came.
+    Whole,
+    /// Nobody can tell from outside: no length was announced, and the connection ended without a word. Many old servers
+    /// end every answer so. A JSON object that was cut doesn't parse, so one that parses is whole; a form or a text
+    /// may be cut anywhere, and proves nothing.
+    Unconfirmed,
+    /// It isn't: there was more than [`BODY_LIMIT`], or it broke off before its announced end.
+    Cut,
 }
 
 /// The headers of an answer that matter; the others are not even copied.
@@ -119,6 +132,8 @@ pub enum Note {
     LifetimeIsInstant,
     /// The lifetime field holds nothing that can be read as one.
     LifetimeUnreadable,
+    /// The connection ended without the sign that the answer is whole; that it is, its JSON shows.
+    EndUnconfirmed,
 }
 
 impl fmt::Display for Note {
@@ -132,6 +147,10 @@ impl fmt::Display for Note {
                  write `lifetime.unit = \"unix_seconds\"` into the provider"
             }
             Self::LifetimeUnreadable => "the lifetime in the answer can't be read; it comes from elsewhere",
+            Self::EndUnconfirmed => {
+                "the provider closed the connection without saying that the answer is whole; it was taken because its \
+                 JSON is complete"
+            }
         })
     }
 }
@@ -229,6 +248,8 @@ pub fn read_answer(provider: &Provider, answer: &HttpAnswer, asked: &Asked) -> R
 pub(crate) enum NoToken {
     /// The body was cut off.
     Truncated,
+    /// The body has no confirmed end, and isn't a complete JSON object.
+    Unconfirmed,
     /// The body is empty.
     Empty,
     /// The body can't be read.
@@ -257,13 +278,18 @@ impl Reader<'_> {
     fn granted(&self) -> Result<Grant, NoToken> {
         let rules = &self.provider.answer;
         let body = self.answer.body.expose();
-        if self.answer.truncated || body.len() > BODY_LIMIT {
+        if self.answer.end == BodyEnd::Cut || body.len() > BODY_LIMIT {
             return Err(NoToken::Truncated);
         }
         if body.trim_ascii().is_empty() {
-            return Err(NoToken::Empty);
+            return Err(if self.answer.end == BodyEnd::Whole { NoToken::Empty } else { NoToken::Unconfirmed });
         }
-        let tree = self.tree().map_err(NoToken::Unreadable)?;
+        let tree = self.tree().map_err(|problem| match (self.answer.end, problem) {
+            (BodyEnd::Unconfirmed, Unreadable::Malformed) if !body.trim_ascii_start().starts_with(b"<") => {
+                NoToken::Unconfirmed
+            }
+            _ => NoToken::Unreadable(problem),
+        })?;
         self.check_success(&tree)?;
 
         let access_token = token(tree.at(&rules.token).ok_or(NoToken::Missing)?)?;
@@ -279,6 +305,9 @@ impl Reader<'_> {
         };
         if !self.content_type_fits() {
             notes.push(Note::ContentType);
+        }
+        if self.answer.end == BodyEnd::Unconfirmed {
+            notes.push(Note::EndUnconfirmed);
         }
         let (lifetime, source) =
             lifetime::lifetime(&self.provider.lifetime, &tree, &access_token, self.asked, &mut notes)
@@ -297,7 +326,8 @@ impl Reader<'_> {
 
     /// The refusal that an answer of another status is. Its body is read for an error code alone, if it can be.
     fn refused(&self) -> Refusal {
-        let tree = (!self.answer.truncated && self.answer.body.len() <= BODY_LIMIT).then(|| self.tree().ok()).flatten();
+        let readable = self.answer.end != BodyEnd::Cut && self.answer.body.len() <= BODY_LIMIT;
+        let tree = readable.then(|| self.tree().ok()).flatten();
         let code = tree.as_ref().and_then(|tree| error_code(tree, &self.provider.answer.error));
         refusal::of_failure(self.provider, self.answer, self.asked, code.as_ref())
     }
@@ -305,9 +335,12 @@ impl Reader<'_> {
     fn tree(&self) -> Result<Value<'_>, Unreadable> {
         let body = self.answer.body.expose();
         match self.provider.answer.format {
-            AnswerFormat::Json => body::read_json(body),
-            // Errors come as JSON even from endpoints that answer in form encoding.
-            AnswerFormat::Form => body::read_json(body).or_else(|_| body::read_form(body)),
+            // Errors come as JSON even from endpoints that answer in form encoding. Of a form whose end nobody
+            // confirmed, the last field may be a part of itself.
+            AnswerFormat::Form if self.answer.end == BodyEnd::Whole => {
+                body::read_json(body).or_else(|_| body::read_form(body))
+            }
+            AnswerFormat::Json | AnswerFormat::Form => body::read_json(body),
         }
     }
 

@@ -20,8 +20,8 @@ mod request;
 mod table;
 
 pub use answer::{
-    AnswerHeaders, Asked, BODY_LIMIT, GUESSED_LIFETIME, Grant, HttpAnswer, LONGEST_LIFETIME, LONGEST_TOKEN, Lifetime,
-    LifetimeSource, Note, read_answer,
+    AnswerHeaders, Asked, BODY_LIMIT, BodyEnd, GUESSED_LIFETIME, Grant, HttpAnswer, LONGEST_LIFETIME, LONGEST_TOKEN,
+    Lifetime, LifetimeSource, Note, read_answer,
 };
 pub use preset::{preset, preset_names, presets, resolve};
 pub use provider::{

@@ -98,6 +98,12 @@ pub(crate) fn of_success(provider: &Provider, answer: &HttpAnswer, asked: &Asked
             "the answer ended in the middle".to_owned(),
             "Nothing to do: it is tried again".to_owned(),
         ),
+        NoToken::Unconfirmed => (
+            ErrorClass::Transient,
+            "the connection ended without the sign that the answer is whole, and it is no complete JSON, so it may be cut"
+                .to_owned(),
+            "It is tried again; if it stays so, have the endpoint send `Content-Length`, or end TLS properly".to_owned(),
+        ),
         NoToken::Empty => (
             ErrorClass::Unknown,
             "the answer is empty".to_owned(),

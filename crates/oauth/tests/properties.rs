@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use oauth::{
-    AnswerHeaders, Asked, Grant, GrantType, HttpAnswer, LONGEST_LIFETIME, LONGEST_TOKEN, Lifetime, ProviderTable,
-    Refusal, read_answer,
+    AnswerHeaders, Asked, BodyEnd, Grant, GrantType, HttpAnswer, LONGEST_LIFETIME, LONGEST_TOKEN, Lifetime,
+    ProviderTable, Refusal, read_answer,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -12,7 +12,7 @@ use secret::Secret;
 
 const FORMATS: [&str; 2] = ["json", "form"];
 
-fn read(format: &str, status: u16, headers: AnswerHeaders, body: &[u8], truncated: bool) -> Result<Grant, Refusal> {
+fn read(format: &str, status: u16, headers: AnswerHeaders, body: &[u8], end: BodyEnd) -> Result<Grant, Refusal> {
     let table: ProviderTable =
         toml::from_str(&format!("token_url = \"https://a.test/t\"\nanswer.format = \"{format}\"")).expect("a table");
     let asked = Asked {
@@ -21,7 +21,7 @@ fn read(format: &str, status: u16, headers: AnswerHeaders, body: &[u8], truncate
         operator: Some(Duration::from_secs(60)),
         received_unix_seconds: 1_800_000_000,
     };
-    let answer = HttpAnswer { status, headers, body: Secret::copy_of(body), truncated };
+    let answer = HttpAnswer { status, headers, body: Secret::copy_of(body), end };
     read_answer(&table.complete("acme").expect("a provider"), &answer, &asked)
 }
 
@@ -71,7 +71,7 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..512),
         status: u16,
         header in "\\PC{0,40}",
-        truncated: bool,
+        end in prop::sample::select(vec![BodyEnd::Whole, BodyEnd::Unconfirmed, BodyEnd::Cut]),
         format in prop::sample::select(FORMATS.to_vec()),
     ) {
         let headers = AnswerHeaders {
@@ -80,7 +80,7 @@ proptest! {
             date: Some(header.clone()),
             request_id: Some(header),
         };
-        if let Ok(grant) = read(format, status, headers, &body, truncated) {
+        if let Ok(grant) = read(format, status, headers, &body, end) {
             check(&grant);
         }
     }
@@ -89,7 +89,7 @@ proptest! {
     fn nothing_like_an_answer_makes_the_reader_panic(body in nearly_an_answer(), cut in 0_usize..200) {
         for body in [body.as_bytes(), &body.as_bytes()[..cut.min(body.len())]] {
             for format in FORMATS {
-                if let Ok(grant) = read(format, 200, AnswerHeaders::default(), body, false) {
+                if let Ok(grant) = read(format, 200, AnswerHeaders::default(), body, BodyEnd::Whole) {
                     check(&grant);
                 }
             }
@@ -119,7 +119,7 @@ proptest! {
             request_id: None,
         };
         for format in FORMATS {
-            let refusal = read(format, status, headers.clone(), body.as_bytes(), false).err().expect("no usable token");
+            let refusal = read(format, status, headers.clone(), body.as_bytes(), BodyEnd::Whole).err().expect("no usable token");
             prop_assert!(!format!("{refusal:?}").contains(&mark), "{:?}", refusal);
         }
     }

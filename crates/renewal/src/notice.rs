@@ -9,10 +9,16 @@ use crate::standing::{Standing, Terms, Told};
 use crate::state::{PauseReason, WireState};
 use crate::time::{Moment, Remaining};
 
+/// How many attempts may find no credential before the owner of a token that never had a value is told: whoever has just
+/// declared it is about to write its client id and its client secret, and each of the two is followed by an attempt.
+/// Where nobody does, the next attempts are a quarter of an hour apart.
+const ATTEMPTS_BEFORE_CREDENTIALS: u32 = 2;
+
 /// Something the owner should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// Renewals fail: more than once while the token is urgent, or once for a reason that waiting won't cure. Told a second
+    /// Renewals fail: more than once while the token is urgent, or once for a reason that waiting won't cure; for want of a
+    /// credential, where the token never had a value, only from the third time on. Told a second
     /// time in an episode only when the second kind follows the first. A token without a value is urgent; one whose
     /// lifetime is a guess is by that guess, and one that doesn't expire once its daily look is a day late.
     Failing {
@@ -70,7 +76,9 @@ impl Standing {
             Some(Ok(())) => self.told.promise = false,
             Some(Err(_)) | None => {}
         }
-        if let Some(last) = self.last_failure {
+        if let Some(last) = self.last_failure
+            && !self.awaits_its_first_credentials()
+        {
             let refused = last.class.alerts_at_once() && !self.told.refused;
             let failing = self.failures > 1 && self.is_alarming(now) && !self.told.failing && !self.told.refused;
             if refused || failing {
@@ -93,6 +101,12 @@ impl Standing {
             notices.push(Notice::Recovered);
         }
         notices
+    }
+
+    fn awaits_its_first_credentials(&self) -> bool {
+        self.obtained.is_none()
+            && self.failures <= ATTEMPTS_BEFORE_CREDENTIALS
+            && self.last_failure.is_some_and(|last| last.class == FailureClass::Credential)
     }
 
     fn is_alarming(&self, now: Moment) -> bool {

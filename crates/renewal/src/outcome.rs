@@ -65,8 +65,8 @@ pub enum FailureClass {
     Consent,
     /// The request is refused for what it is (`invalid_scope`). Alerts at once; tried slowly from then on.
     Permanent,
-    /// The vault doesn't hold what the token is obtained with, so no call was made. Alerts at once; tried slowly, and at
-    /// once when the credential appears (the keeper calls [`renew_now`](crate::Standing::renew_now)).
+    /// The vault doesn't hold what the token is obtained with, so no call was made. Alerts at once, or where the token
+    /// never had a value at the third attempt; tried slowly, and at once when the credential appears (the keeper calls [`renew_now`](crate::Standing::renew_now)).
     Credential,
     /// Nothing known about it: HTML where JSON belongs, a success without a token. Backoff.
     Unknown,

@@ -266,6 +266,23 @@ fn a_refusal_is_told_at_once_even_after_other_failures_were() {
 }
 
 #[test]
+fn a_token_that_never_had_a_value_may_want_for_its_credentials_twice_before_that_is_told() {
+    let class = FailureClass::Credential;
+    let mut new = Standing::new(at(0));
+    for now in [0, 1] {
+        new = failed(&new, at(now), class);
+        assert_eq!(new.notices(at(now), Terms::default()), [], "somebody is about to write them");
+    }
+    new = failed(&new, at(2), class);
+    assert_eq!(new.notices(at(2), Terms::default()), [Notice::Failing { class, failures: 3, left: None }]);
+    new = failed(&new, at(3), class);
+    assert_eq!(new.notices(at(3), Terms::default()), [], "once");
+
+    let mut refused = failed(&failed(&Standing::new(at(0)), at(0), class), at(1), FailureClass::Client);
+    assert_eq!(refused.notices(at(1), Terms::default()).len(), 1, "what was written is wrong");
+}
+
+#[test]
 fn tokens_without_an_expiry_alert_by_what_is_assumed() {
     let table = [(Lifetime::GUESS, 199_000, 200_000), (Lifetime::Never, 172_799_000, 172_800_000)];
     for (lifetime, calm, alarming) in table {

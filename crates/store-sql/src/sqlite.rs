@@ -12,8 +12,10 @@
 //! was first polled does nothing; after that the write may be made although nobody waits for its answer.
 
 mod columns;
+mod deliveries;
 mod failure;
 mod folder;
+mod identity;
 mod queue;
 mod reader;
 mod reads;
@@ -31,12 +33,14 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 use renewal::Wall;
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
-use store::{Claim, CommitError, Lease, Store, StoreError, Write};
+use store::{Claim, CommitError, Damage, Lease, Store, StoreError, Write};
 use vault::{SecretName, VaultName, VersionId};
 
 pub use failure::OpenError;
+use identity::Identity;
 use queue::{Queue, Worker};
 use reader::Read;
 pub use settings::{
@@ -59,6 +63,9 @@ pub struct SqliteStore {
     readers: Vec<Worker>,
     writer: Option<Worker>,
     folder: PathBuf,
+    damage: Arc<Damage>,
+    /// Which files are open.
+    identity: Arc<Identity>,
     /// Held until all of the above is closed.
     _lock: File,
 }
@@ -71,13 +78,29 @@ impl SqliteStore {
     /// [`OpenError`] says what stands in the way and what to do. Nothing is changed then but for the folder and its
     /// lock file.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let (database, lock) = folder::prepare(folder)?;
+        Self::open_or_create(folder, true)
+    }
+
+    /// Opens a store that must be there: an empty one is not made in the place of one that was lost.
+    ///
+    /// # Errors
+    /// [`OpenError::Gone`] where the database is missing or empty; otherwise as [`open`](Self::open).
+    pub fn open_existing(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_or_create(folder, false)
+    }
+
+    fn open_or_create(folder: &Path, may_create: bool) -> Result<Self, OpenError> {
+        let (database, lock) = folder::prepare(folder, may_create)?;
         let counters = Arc::new(Counters::default());
         // Nothing may be open on the file when it is closed again for a failure below but the writer's connection, so
         // it comes first.
-        let writer = writer::Writer::open(&database, Arc::clone(&counters))?;
+        let writer = writer::Writer::open(&database, may_create, Arc::clone(&counters))?;
         let connections = (0..READERS).map(|_| settings::open_reader(&database));
         let connections = connections.collect::<Result<Vec<_>, _>>().map_err(OpenError::sqlite)?;
+
+        // The writer has written, so the log is there. The names must survive a power cut too, before anybody builds on it.
+        folder::sync(folder)?;
+        let identity = Arc::new(Identity::of(folder)?);
 
         let writes = Arc::new(Queue::new(WRITE_QUEUE_LIMIT));
         let reads = Arc::new(Queue::new(READ_QUEUE_LIMIT));
@@ -88,6 +111,8 @@ impl SqliteStore {
             readers: Vec::new(),
             writer: Some(Worker::start("store-writer", &writes, |queue| writer.run(queue)).map_err(OpenError::Thread)?),
             folder: folder.to_owned(),
+            damage: Arc::new(Damage::new()),
+            identity,
             _lock: lock,
         };
         for connection in connections {
@@ -100,6 +125,12 @@ impl SqliteStore {
     /// The folder that the store is in, as it was opened.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Calls `hear` with words for each row that can't be read, whenever a list meets it. It runs on a thread of the
+    /// store and must not block. Only the first call counts.
+    pub fn on_damage(&self, hear: impl Fn(&str) + Send + Sync + 'static) {
+        self.damage.hear(hear);
     }
 
     /// How much was written so far, and how much of it together.
@@ -205,8 +236,8 @@ impl Store for SqliteStore {
         after: Option<&SecretName>,
         limit: usize,
     ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
-        let (vault, after) = (vault.clone(), after.cloned());
-        self.read(move |connection| reads::secrets(connection, &vault, after.as_ref(), limit)).await
+        let (vault, after, damage) = (vault.clone(), after.cloned(), Arc::clone(&self.damage));
+        self.read(move |connection| reads::secrets(connection, &vault, after.as_ref(), limit, &damage)).await
     }
 
     async fn versions(
@@ -216,8 +247,8 @@ impl Store for SqliteStore {
         after: Option<VersionId>,
         limit: usize,
     ) -> Result<Vec<VersionRow>, StoreError> {
-        let (vault, name) = (vault.clone(), name.clone());
-        self.read(move |connection| reads::versions(connection, &vault, &name, after, limit)).await
+        let (vault, name, damage) = (vault.clone(), name.clone(), Arc::clone(&self.damage));
+        self.read(move |connection| reads::versions(connection, &vault, &name, after, limit, &damage)).await
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<TokenRow>, StoreError> {
@@ -230,11 +261,13 @@ impl Store for SqliteStore {
     }
 
     async fn tokens(&self, after: Option<TokenId>, limit: usize) -> Result<Vec<TokenRow>, StoreError> {
-        self.read(move |connection| reads::tokens(connection, after, limit)).await
+        let damage = Arc::clone(&self.damage);
+        self.read(move |connection| reads::tokens(connection, after, limit, &damage)).await
     }
 
     async fn due(&self, now: Wall, per_lane: usize) -> Result<Vec<TokenRow>, StoreError> {
-        self.read(move |connection| schedule::due(connection, now, per_lane)).await
+        let damage = Arc::clone(&self.damage);
+        self.read(move |connection| schedule::due(connection, now, per_lane, &damage)).await
     }
 
     async fn next_due(&self, now: Wall) -> Result<Option<Wall>, StoreError> {
@@ -247,6 +280,30 @@ impl Store for SqliteStore {
 
     async fn lanes(&self) -> Result<Vec<LaneRow>, StoreError> {
         self.read(reads::lanes).await
+    }
+
+    async fn delivery(&self, token: TokenId, target: &str) -> Result<Option<DeliveryRow>, StoreError> {
+        let target = target.to_owned();
+        self.read(move |connection| deliveries::delivery(connection, token, &target)).await
+    }
+
+    async fn deliveries(&self, after: Option<(TokenId, &str)>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+        let after = after.map(|(token, target)| (token, target.to_owned()));
+        self.read(move |connection| {
+            let after = after.as_ref().map(|(token, target)| (*token, target.as_str()));
+            deliveries::deliveries(connection, after, limit)
+        })
+        .await
+    }
+
+    async fn due_deliveries(&self, target: &str, now: Wall, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+        let target = target.to_owned();
+        self.read(move |connection| deliveries::due(connection, &target, now, limit)).await
+    }
+
+    async fn next_delivery(&self, target: &str, now: Wall) -> Result<Option<Wall>, StoreError> {
+        let target = target.to_owned();
+        self.read(move |connection| deliveries::next(connection, &target, now)).await
     }
 
     async fn definition(&self, kind: DefinitionKind, name: &str) -> Result<Option<DefinitionRow>, StoreError> {
@@ -263,6 +320,9 @@ impl Store for SqliteStore {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
+        // First, since a write to a file that nobody finds again succeeds.
+        let identity = Arc::clone(&self.identity);
+        self.read(move |_| identity.check()).await?;
         self.write(|answer| Job::Probe { answer }).await
     }
 }

@@ -14,6 +14,7 @@
 
 mod batches;
 mod claims;
+mod deliveries;
 mod facts;
 mod lists;
 pub mod model;
@@ -31,6 +32,7 @@ use std::thread::Thread;
 
 pub use batches::*;
 pub use claims::*;
+pub use deliveries::*;
 pub use lists::*;
 pub use model::random_histories_agree_with_the_memory_store;
 pub use schedule::*;
@@ -108,6 +110,12 @@ macro_rules! store_contract {
             an_attempt_is_inserted_or_replaced
             the_oldest_attempts_go
             lanes_are_inserted_and_replaced
+            a_delivery_is_inserted_once_and_replaced_only_from_its_record
+            deliveries_come_in_order_and_in_pages
+            asking_makes_every_delivery_of_a_token_due
+            an_answer_to_an_earlier_request_leaves_the_later_one_due
+            due_deliveries_come_most_urgent_first_and_by_target
+            a_removed_token_takes_its_deliveries_along
             definitions_are_inserted_replaced_and_removed
             a_definition_is_amended_only_from_the_record_it_was_made_from
             keyring_terms_are_inserted_and_replaced

@@ -10,15 +10,20 @@
 
 mod audit;
 pub mod contract;
+mod damage;
 mod memory;
 mod port;
 mod records;
 pub mod rows;
+pub mod target;
 
 pub use audit::{Audit, AuditEntry, AuditError, AuditOutcome, AuditWrite, MemoryAudit, RecordedEntry};
+pub use damage::Damage;
 pub use memory::{Fate, MemoryStore};
 pub use port::{Answer, Claim, CommitError, Entropy, Lease, Store, StoreError, Write};
 pub use records::{
-    Amendment, Attempt, CACHE_BYTES, Current, Declared, GENERATION_TAG, KEEP_ATTEMPTS, NewSecret, Outcome, Promotion,
-    RecordError, Records, Token, WrittenVersion,
+    Amendment, Attempt, CACHE_BYTES, Current, Declared, Delivery, DeliveryFailure, DeliveryState, ForeignChange,
+    GENERATION_TAG, Gap, KEEP_ATTEMPTS, MOST_TARGETS, NewSecret, Outcome, Promotion, RecordError, Records, ShadowLog,
+    ShadowLook, Token, WrittenVersion,
 };
+pub use target::{Held, Mark, Parcel, Target, TargetAnswer, TargetError, TargetErrorKind, TargetPace};

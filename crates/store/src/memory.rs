@@ -10,7 +10,8 @@ use vault::{SecretName, VaultName, VersionId};
 
 use crate::port::{Claim, CommitError, Lease, Store, StoreError, Write};
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
 
 use tables::Tables;
@@ -214,6 +215,22 @@ impl Store for MemoryStore {
 
     async fn lanes(&self) -> Result<Vec<LaneRow>, StoreError> {
         self.read(|tables| Ok(tables.lanes()))
+    }
+
+    async fn delivery(&self, token: TokenId, target: &str) -> Result<Option<DeliveryRow>, StoreError> {
+        self.read(|tables| Ok(tables.delivery(token, target)))
+    }
+
+    async fn deliveries(&self, after: Option<(TokenId, &str)>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.read(|tables| Ok(tables.deliveries(after, limit)))
+    }
+
+    async fn due_deliveries(&self, target: &str, now: Wall, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.read(|tables| Ok(tables.due_deliveries(target, now, limit)))
+    }
+
+    async fn next_delivery(&self, target: &str, now: Wall) -> Result<Option<Wall>, StoreError> {
+        self.read(|tables| Ok(tables.next_delivery(target, now)))
     }
 
     async fn definition(&self, kind: DefinitionKind, name: &str) -> Result<Option<DefinitionRow>, StoreError> {

@@ -7,7 +7,8 @@ use renewal::Wall;
 use vault::{RecordTag, SecretName, VaultName, VersionId};
 
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
 
 /// One change, part of a batch that is written whole or not at all.
@@ -50,7 +51,7 @@ pub enum Write {
         /// Ends the lease of this fence, if it is still that one.
         releases: Option<u64>,
     },
-    /// Deletes the token and its attempts, if it is there.
+    /// Deletes the token, its attempts and its deliveries, if it is there.
     RemoveToken(TokenId),
     /// Makes the token that manages this secret due at once, unless its `due` is [`Wall::NEVER`].
     Hasten {
@@ -71,6 +72,29 @@ pub enum Write {
         token: TokenId,
         /// How many stay.
         keep: u32,
+    },
+    /// Inserts the delivery (`replaces` is `None`; a conflict where it exists), or replaces the one whose record is the
+    /// named one (a conflict where it is another by now). `asked` of the row isn't written: it tells which request the
+    /// row answers. Where the token has asked again since, the sooner of both due times stays.
+    Delivery {
+        /// The new row.
+        row: DeliveryRow,
+        /// The record that it was made from.
+        replaces: Option<RecordTag>,
+    },
+    /// Deletes the delivery, if it is there.
+    RemoveDelivery {
+        /// The token.
+        token: TokenId,
+        /// The target.
+        target: String,
+    },
+    /// The token has something to deliver: makes all its deliveries due, and notes that it asked.
+    Deliver {
+        /// The token.
+        token: TokenId,
+        /// The new due time; a sooner one stays.
+        due: Wall,
     },
     /// Inserts the definition, or replaces it.
     Definition(DefinitionRow),
@@ -190,6 +214,10 @@ impl<T, E, F: Future<Output = Result<T, E>> + Send> Answer<T, E> for F {}
 /// Leases are the store's business: each process that opens the store takes the next *epoch*, a lease lives while the
 /// epoch of its claim runs, and no method is told the time for it. Lists come in ascending order of their key and
 /// start after `after`.
+///
+/// A row whose columns can't be read is damaged. Asked for alone it is [`StoreError::Damaged`]. Among secrets, versions
+/// and tokens one with a body that opens nowhere stands in its place, so that it hides no other; one whose key can't be
+/// read is left out. Such a token is never due.
 pub trait Store: Send + Sync + 'static {
     /// Writes the whole batch, durably, or nothing of it. A future that was polled once and
     /// then dropped may still write, but not after a batch that was handed over later.
@@ -249,6 +277,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// All lanes that have a row.
     fn lanes(&self) -> impl Answer<Vec<LaneRow>>;
+
+    /// What became of a token at one target.
+    fn delivery(&self, token: TokenId, target: &str) -> impl Answer<Option<DeliveryRow>>;
+
+    /// All deliveries, by token and target.
+    fn deliveries(&self, after: Option<(TokenId, &str)>, limit: usize) -> impl Answer<Vec<DeliveryRow>>;
+
+    /// Deliveries to one target with `due ≤ now`, those first whose target loses its token first. Each call costs what is
+    /// due, not what there is.
+    fn due_deliveries(&self, target: &str, now: Wall, limit: usize) -> impl Answer<Vec<DeliveryRow>>;
+
+    /// The smallest due time later than `now` of the deliveries to one target.
+    fn next_delivery(&self, target: &str, now: Wall) -> impl Answer<Option<Wall>>;
 
     /// One definition.
     fn definition(&self, kind: DefinitionKind, name: &str) -> impl Answer<Option<DefinitionRow>>;

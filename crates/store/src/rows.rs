@@ -2,7 +2,7 @@
 //!
 //! Every row is a record: the columns named here stand in the clear, for keys, order and search; everything else is
 //! in `sealed`. Each row's `place` names what its seal is bound to: all its clear columns but the scheduling ones
-//! (`fence`, `lease`, `due`, `lane`, `open_at`), whose change could only delay or hasten. A row that was moved,
+//! (`fence`, `lease`, `due`, `asked`, `lane`, `open_at`), whose change could only delay or hasten. A row that was moved,
 //! renamed or edited in the file therefore doesn't open.
 //!
 //! | row | key | bound columns | scheduling columns |
@@ -12,6 +12,7 @@
 //! | [`TokenRow`] | id | vault, name, expiry, generation | lane, due, fence, lease |
 //! | [`AttemptRow`] | token, number | started | |
 //! | [`LaneRow`] | key | | open_at |
+//! | [`DeliveryRow`] | token, target | expiry, generation | due, asked |
 //! | [`DefinitionRow`] | kind, name | origin, removed | |
 //! | [`KeyringRow`] | term | (wrapped, not sealed) | |
 
@@ -162,6 +163,35 @@ impl LaneRow {
     }
 }
 
+/// What became of a token at one target: the outbox. A delivery is due until its target holds the token's generation, and
+/// then again when it is to be looked at.
+#[derive(Clone)]
+pub struct DeliveryRow {
+    /// The token.
+    pub token: TokenId,
+    /// The name of the target's definition.
+    pub target: String,
+    /// When it is next to be looked at; [`Wall::NEVER`] while there is nothing to deliver.
+    pub due: Wall,
+    /// How often the token asked for it. Only [`Write::Deliver`](crate::Write::Deliver) raises it.
+    pub asked: u64,
+    /// When what the target holds dies: the most urgent is the smallest. 0 while it holds nothing of ours.
+    pub expiry: Wall,
+    /// The generation that the target was last seen to hold; 0 for none.
+    pub generation: u64,
+    /// Name, version, failures and the like, as JSON.
+    pub sealed: Sealed,
+}
+
+impl DeliveryRow {
+    /// What the seal is bound to.
+    pub fn place(&self) -> Place {
+        let mut key = self.token.0.to_vec();
+        key.extend_from_slice(self.target.as_bytes());
+        Place::new(Kind::Delivery, "", &key, "", None, self.generation).number(self.expiry.0)
+    }
+}
+
 /// What a [`DefinitionRow`] defines. The number is stored: it is never given to another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -178,11 +208,14 @@ pub enum DefinitionKind {
     App = 5,
     /// An access policy.
     Policy = 6,
+    /// Another vault, to deliver to and to read credentials from.
+    Target = 7,
 }
 
 impl DefinitionKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Directory, Self::Vault, Self::Provider, Self::Token, Self::App, Self::Policy];
+    pub const ALL: [Self; 7] =
+        [Self::Directory, Self::Vault, Self::Provider, Self::Token, Self::App, Self::Policy, Self::Target];
 
     /// The word that people read and write: `token`, `policy`.
     pub fn word(self) -> &'static str {
@@ -193,6 +226,7 @@ impl DefinitionKind {
             Self::Token => "token",
             Self::App => "app",
             Self::Policy => "policy",
+            Self::Target => "target",
         }
     }
 

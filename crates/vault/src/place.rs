@@ -26,6 +26,8 @@ pub enum Kind {
     CredentialState = 9,
     /// A provider's answer, before anything has read it.
     Landing = 10,
+    /// What became of a token at one target.
+    Delivery = 11,
 }
 
 /// Where a record stands: everything that names it, and every clear column beside it that must not change unseen.

@@ -15,4 +15,5 @@ pub mod listener;
 pub mod observe;
 pub mod process;
 pub mod sandbox;
+mod system_error;
 pub mod tls;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keeper::{
-    Clock, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition, token_definition_name,
+    Clock, DeliveryEvent, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition,
+    token_definition_name,
 };
 use oauth::{AnswerHeaders, Endpoint, HttpAnswer, HttpRequest, ProviderTable};
 use renewal::{LaneLimits, Moment, Standing};
@@ -85,6 +86,8 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
             lifetime: None,
             owner: Some("ops@example.com".to_owned()),
             keep_versions: KEEP_VERSIONS,
+            deliver: Vec::new(),
+            shadow: false,
         };
         let lane = token.lane(&resolved);
         writes.push(define(records, DefinitionKind::Token, &token_definition_name(&vault, &name), &token));
@@ -112,7 +115,8 @@ impl Measured {
     pub(crate) fn new(records: &Arc<Records<SqliteStore>>, bytes: usize, limits: LaneLimits) -> Self {
         let (clock, count) = (WoundClock::default(), Count::default());
         let provider = InstantProvider { bytes, given: AtomicU64::new(0), process: clock::now().wall.0 };
-        let keeper = Arc::new(Keeper::new(Arc::clone(records), clock.clone(), provider, count.clone(), limits));
+        let keeper =
+            Arc::new(Keeper::new(Arc::clone(records), clock.clone(), provider, count.clone(), Arc::default(), limits));
         Self { keeper, clock, count }
     }
 }
@@ -172,7 +176,7 @@ impl Http for InstantProvider {
             request_id: Some(format!("{number:016x}")),
             ..AnswerHeaders::default()
         };
-        Ok(HttpAnswer { status: 200, headers, body: body.finish(), truncated: false })
+        Ok(HttpAnswer { status: 200, headers, body: body.finish(), end: oauth::BodyEnd::Whole })
     }
 }
 
@@ -222,6 +226,10 @@ impl Observer for Count {
     }
 
     fn survey(&self, _: &Survey) {}
+
+    fn delivery(&self, _: &DeliveryEvent<'_>) {}
+
+    fn delivery_lag(&self, _: &str, _: Duration) {}
 
     fn trouble(&self, words: &str) {
         self.stop(format!("the keeper has trouble: {words}"));

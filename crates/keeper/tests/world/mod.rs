@@ -11,7 +11,8 @@ use std::time::Duration;
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 use keeper::{
-    Clock, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition, token_definition_name,
+    Clock, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition,
+    token_definition_name,
 };
 use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
 use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
@@ -189,7 +190,7 @@ impl Http for Provider {
                 Answering::With(status, body, after) => {
                     clock.sleep(after).await;
                     let headers = AnswerHeaders { content_type: Some("application/json".into()), ..Default::default() };
-                    Ok(HttpAnswer { status, headers, body: Secret::from(body), truncated: false })
+                    Ok(HttpAnswer { status, headers, body: Secret::from(body), end: oauth::BodyEnd::Whole })
                 }
                 Answering::Not { sent } => Err(SendFailure { sent, words: "the connection was refused".into() }),
                 Answering::Panic => panic!("a fault of ours"),
@@ -221,6 +222,20 @@ impl Observer for Told {
     }
 
     fn survey(&self, _survey: &Survey) {}
+
+    fn delivery(&self, event: &DeliveryEvent<'_>) {
+        let word = match event.outcome {
+            DeliveryOutcome::Delivered { generation, recovered: false, .. } => format!("delivered {generation}"),
+            DeliveryOutcome::Delivered { generation, recovered: true, .. } => format!("delivered {generation} at last"),
+            DeliveryOutcome::Failed { kind, alert: true, .. } => format!("delivery failing: {}", kind.word()),
+            DeliveryOutcome::Failed { kind, .. } => format!("delivery failed: {}", kind.word()),
+            DeliveryOutcome::Changed { repaired: true } => "repaired".to_owned(),
+            DeliveryOutcome::Changed { repaired: false } => "changed by somebody".to_owned(),
+        };
+        self.0.lock().expect("one thread").push(word);
+    }
+
+    fn delivery_lag(&self, _target: &str, _lag: Duration) {}
 
     fn trouble(&self, words: &str) {
         self.0.lock().expect("one thread").push(format!("trouble: {words}"));
@@ -266,7 +281,14 @@ impl World {
         let provider = Provider(Arc::new(Mutex::new(desk)));
         let told = Told::default();
         let limits = LaneLimits::default();
-        let keeper = Arc::new(Keeper::new(Arc::clone(&records), clock.clone(), provider.clone(), told.clone(), limits));
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(&records),
+            clock.clone(),
+            provider.clone(),
+            told.clone(),
+            Arc::default(),
+            limits,
+        ));
         let pool = LocalPool::new();
         let spawner = pool.spawner();
         let mut world = Self { clock, provider, told, records, keeper, pool, spawner };
@@ -304,6 +326,8 @@ impl World {
             lifetime: None,
             owner: Some("ops@example.com".into()),
             keep_versions: 5,
+            deliver: Vec::new(),
+            shadow: false,
         };
         let writes = vec![
             self.records.define(

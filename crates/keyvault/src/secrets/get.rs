@@ -57,8 +57,8 @@ impl<S: Store> KeyVault<S> {
         Some(self.vault_answer(ask, StatusCode::OK, body))
     }
 
-    /// Any read, of the current version or another.
-    pub(super) async fn get(&self, checked: &Checked<'_>, name: &SecretName) -> Result<Vec<u8>, Refusal> {
+    /// Any read, of the current version or another; and which version it was.
+    pub(super) async fn get(&self, checked: &Checked<'_>, name: &SecretName) -> Result<(Vec<u8>, VersionId), Refusal> {
         let version = checked.version(name)?;
         let failed = |error| checked.failed(name, error);
         let current = self.records.current(&checked.call.vault.name, name).await.map_err(failed)?;
@@ -73,7 +73,7 @@ impl<S: Store> KeyVault<S> {
         if !row.enabled {
             return Err(Refusal::SecretDisabled);
         }
-        Ok(self.opened(checked.wording(), current.name.as_written(), row)?)
+        Ok((self.opened(checked.wording(), current.name.as_written(), row)?, row.version))
     }
 
     /// The bundle of a version, its value included.

@@ -40,18 +40,16 @@ impl<S: Store> KeyVault<S> {
                             after.map(|after| self.next_link(checked, &pages, "secrets", after.folded().as_bytes())),
                         ));
                     }
-                    self.with_view(&row, |view| {
-                        page.add(|json| {
-                            bundle::item(
-                                json,
-                                checked.wording(),
-                                name.as_written(),
-                                &row,
-                                false,
-                                bundle::details_of(view),
-                            );
+                    // What doesn't open stays out, and keeps nothing else out; the records have told whoever listens.
+                    if let Ok(row) = &row {
+                        let listed = self.with_view(row, |view| {
+                            page.add(|json| {
+                                let (wording, name) = (checked.wording(), name.as_written());
+                                bundle::item(json, wording, name, row, false, bundle::details_of(view));
+                            });
                         });
-                    })?;
+                        self.left_out_if_damaged(listed)?;
+                    }
                 }
                 after = Some(name);
             }
@@ -79,15 +77,27 @@ impl<S: Store> KeyVault<S> {
         rows.truncate(wanted);
         let mut page = Page::new(rows.len());
         for row in &rows {
-            self.with_view(row, |view| {
+            let listed = self.with_view(row, |view| {
                 page.add(|json| {
                     bundle::item(json, checked.wording(), as_written.as_written(), row, true, bundle::details_of(view));
                 });
-            })?;
+            });
+            self.left_out_if_damaged(listed)?;
         }
         let collection = format!("secrets/{as_written}/versions");
         let last = rows.last().filter(|_| more);
         Ok(page.finish(last.map(|row| self.next_link(checked, &pages, &collection, row.version.as_bytes()))))
+    }
+
+    /// A row that doesn't open is told of, and the list goes on without it.
+    fn left_out_if_damaged(&self, listed: Result<(), RecordError>) -> Result<(), RecordError> {
+        match listed {
+            Err(error @ RecordError::Sealed(_)) => {
+                self.records.damaged(&error);
+                Ok(())
+            }
+            listed => listed,
+        }
     }
 
     fn next_link(&self, checked: &Checked<'_>, pages: &Pages, collection: &str, place: &[u8]) -> String {

@@ -45,6 +45,13 @@ struct Checked<'r> {
     version: Option<&'r str>,
 }
 
+/// What a request came to.
+struct Done {
+    body: Vec<u8>,
+    /// The version that was read.
+    version: Option<VersionId>,
+}
+
 impl<S: Store> KeyVault<S> {
     /// Answers a request to a vault.
     pub(crate) async fn answer_as_vault(
@@ -80,13 +87,15 @@ impl<S: Store> KeyVault<S> {
         // A change that was made stands in the audit already.
         let changed = matches!(call.operation, Operation::SecretSet | Operation::SecretUpdate);
         if !(changed && result.is_ok()) {
-            let version = route.version.as_deref().and_then(|version| VersionId::parse(version).ok());
+            let read = result.as_ref().ok().and_then(|done| done.version);
+            let asked_for = || route.version.as_deref().and_then(|version| VersionId::parse(version).ok());
+            let version = read.or_else(asked_for);
             // What is no name stays out of the audit, whose lines have a length.
             let name = if SecretName::parse(&route.name).is_ok() { &*route.name } else { "" };
             self.audit.read(&call.entry(name, version, outcome));
         }
         match result {
-            Ok(body) => self.vault_answer(ask, StatusCode::OK, body),
+            Ok(done) => self.vault_answer(ask, StatusCode::OK, done.body),
             Err(refusal) => self.refused(ask, &refusal),
         }
     }
@@ -127,7 +136,7 @@ impl<S: Store> KeyVault<S> {
         HeaderValue::from_str(&challenge).expect("a checked Host and our own address can stand in a header")
     }
 
-    async fn perform(&self, call: &Call<'_>, route: &Route<'_>) -> Result<Vec<u8>, Refusal> {
+    async fn perform(&self, call: &Call<'_>, route: &Route<'_>) -> Result<Done, Refusal> {
         use Operation as O;
         self.permitted(call, None)?;
         let name = match call.operation {
@@ -139,8 +148,11 @@ impl<S: Store> KeyVault<S> {
         }
         let query = Query::parse(call.ask.uri.query());
         let checked = Checked { call, api: query.api_version()?, query, version: route.version.as_deref() };
-        match (call.operation, name) {
-            (O::SecretGet, Some(name)) => self.get(&checked, &name).await,
+        let body = match (call.operation, name) {
+            (O::SecretGet, Some(name)) => {
+                let (body, version) = self.get(&checked, &name).await?;
+                return Ok(Done { body, version: Some(version) });
+            }
             (O::SecretSet, Some(name)) => self.set(&checked, name).await,
             (O::SecretUpdate, Some(name)) => self.update(&checked, &name).await,
             (O::SecretList, _) => self.list(&checked).await,
@@ -151,7 +163,8 @@ impl<S: Store> KeyVault<S> {
                 Err(Refusal::DeletedSecretNotFound(name.to_string()))
             }
             (operation, _) => Err(Refusal::NotOffered(operation)),
-        }
+        }?;
+        Ok(Done { body, version: None })
     }
 
     /// Whether the caller may do this, to a secret of this name or, without one, to any.

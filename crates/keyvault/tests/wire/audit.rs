@@ -3,7 +3,7 @@
 use http::StatusCode;
 use store::AuditOutcome;
 
-use crate::world::World;
+use crate::world::{Answer, World};
 
 #[test]
 fn every_operation_is_told_with_its_outcome_and_without_a_value() {
@@ -48,6 +48,23 @@ fn every_operation_is_told_with_its_outcome_and_without_a_value() {
     );
     assert!(entries.iter().all(|entry| entry.vault == "dev"));
     assert!(!format!("{entries:?}").contains("marked"));
+}
+
+#[test]
+fn a_read_is_told_with_its_version_whichever_way_it_takes() {
+    let world = World::new();
+    let owner = world.owner();
+    let version = |answer: &Answer| answer.body["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let old = version(&world.set(&owner, "a", "v"));
+    let new = version(&world.set(&owner, "a", "w"));
+    let before = world.audit.entries().len();
+    // Out of the store, out of memory, and an older one by its id.
+    world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "");
+    world.ask(&owner, "GET", "/secrets/a?api-version=7.4", "");
+    world.ask(&owner, "GET", &format!("/secrets/a/{old}?api-version=7.4"), "");
+    let told: Vec<_> =
+        world.audit.entries().split_off(before).iter().map(|entry| entry.version.unwrap().to_string()).collect();
+    assert_eq!(told, [new.clone(), new, old]);
 }
 
 #[test]

@@ -55,6 +55,10 @@ fn the_older_endpoint_takes_a_resource() {
     assert_eq!(answer.body["expires_in"], 3600);
     let token = answer.body["access_token"].as_str().unwrap();
     assert_eq!(world.ask_with(token, "GET", "/secrets?api-version=7.4", "").status, StatusCode::OK);
+    let by_guid = "cfa8b339-82a2-471a-a3c9-0fc0be7a4093";
+    let answer = post(&world, "/adfs/oauth2/token", &[], &format!("{credentials}&resource={by_guid}"));
+    let token = answer.body["access_token"].as_str().unwrap();
+    assert_ne!(world.ask_with(token, "GET", "/secrets?api-version=7.4", "").status, StatusCode::UNAUTHORIZED);
     let answer = post(&world, "/adfs/oauth2/token", &[], &format!("{credentials}&scope={DEFAULT_SCOPE}"));
     assert_eq!(answer.status, StatusCode::OK, "MSAL sends a scope to ADFS");
     assert_eq!(post(&world, "/adfs/oauth2/token", &[], &credentials).body["error_codes"][0], 900_144);

@@ -1,8 +1,13 @@
 //! Lists, page by page.
 
-use http::StatusCode;
+use std::sync::{Arc, Mutex};
 
-use crate::world::{Answer, Client, World};
+use http::StatusCode;
+use store::rows::VersionRow;
+use store::{Store as _, Write};
+use vault::{SecretName, VaultName};
+
+use crate::world::{Answer, Client, World, run};
 
 /// The items of every page, as a client follows `nextLink`; `checked` sees each page.
 fn follow(world: &World, client: &Client, first: &str, mut checked: impl FnMut(&Answer)) -> Vec<serde_json::Value> {
@@ -119,4 +124,29 @@ fn a_page_goes_on_for_its_own_list_and_reader_alone() {
     let path = format!("/secrets?api-version=7.4&$skiptoken={token}");
     let world = world.restarted();
     assert_eq!(tails(world.ask(&owner, "GET", &path, "").body["value"].as_array().unwrap()), ["s1", "s2", "versions"]);
+}
+
+#[test]
+fn a_version_that_does_not_open_keeps_nothing_else_out_of_a_list() {
+    let world = World::new();
+    let owner = world.owner();
+    for (name, value) in [("a", "one"), ("b", "two"), ("b", "three"), ("c", "four")] {
+        world.set(&owner, name, value);
+    }
+    let vault = VaultName::parse("dev").unwrap();
+    let row = |name: &str| run(world.store.current(&vault, &SecretName::parse(name).unwrap())).unwrap().unwrap();
+    // Somebody has put the body of one secret in the place of another's.
+    let [(_, other), (_, damaged)] = ["a", "b"].map(row);
+    let replaces = damaged.sealed.tag();
+    let row = VersionRow { sealed: other.sealed, ..damaged };
+    run(world.store.commit(vec![Write::AmendVersion { row, replaces }])).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    world.records.on_damage(move |words| hears.lock().unwrap().push(words.to_owned()));
+
+    assert_eq!(tails(&follow(&world, &owner, "/secrets?api-version=7.4", |_| {})), ["a", "c"]);
+    assert_eq!(follow(&world, &owner, "/secrets/b/versions?api-version=7.4", |_| {}).len(), 1);
+    assert_eq!(world.ask(&owner, "GET", "/secrets/b?api-version=7.4", "").status, StatusCode::SERVICE_UNAVAILABLE);
+    let told = told.lock().unwrap();
+    assert!(told.len() == 2 && told.iter().all(|words| words.contains('b')), "{told:?}");
 }

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use oauth::{
-    AnswerHeaders, Asked, Grant, GrantType, HttpAnswer, Lifetime, Provider, ProviderTable, Refusal, read_answer,
+    AnswerHeaders, Asked, BodyEnd, Grant, GrantType, HttpAnswer, Lifetime, Provider, ProviderTable, Refusal,
+    read_answer,
 };
 use secret::Secret;
 
@@ -26,7 +27,7 @@ fn provider(toml: &str) -> Provider {
 
 fn answer(status: u16, body: impl AsRef<[u8]>) -> HttpAnswer {
     let headers = AnswerHeaders { content_type: Some("application/json".to_owned()), ..AnswerHeaders::default() };
-    HttpAnswer { status, headers, body: Secret::copy_of(body.as_ref()), truncated: false }
+    HttpAnswer { status, headers, body: Secret::copy_of(body.as_ref()), end: BodyEnd::Whole }
 }
 
 fn read(provider: &Provider, answer: &HttpAnswer) -> Result<Grant, Refusal> {

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use oauth::{AnswerHeaders, Asked, BODY_LIMIT, GrantType, LONGEST_TOKEN, RefusalClass, read_answer};
+use oauth::{AnswerHeaders, Asked, BODY_LIMIT, BodyEnd, GrantType, LONGEST_TOKEN, Note, RefusalClass, read_answer};
 
-use crate::{answer, asked, provider, read, refused};
+use crate::{answer, asked, granted, provider, read, refused};
 
 #[test]
 fn a_success_that_gives_no_token_is_refused_in_words() {
@@ -48,7 +48,7 @@ fn a_success_that_gives_no_token_is_refused_in_words() {
 #[test]
 fn ten_megabytes_are_never_read_to_their_end() {
     let mut answer = answer(200, "x".repeat(BODY_LIMIT));
-    answer.truncated = true;
+    answer.end = BodyEnd::Cut;
     let refusal = read(&provider(""), &answer).err().expect("refused");
     assert_eq!(refusal.class, RefusalClass::Unknown);
     assert!(refusal.words.contains("longer than 256 KiB"), "{}", refusal.words);
@@ -57,10 +57,37 @@ fn ten_megabytes_are_never_read_to_their_end() {
 #[test]
 fn an_answer_that_broke_off_is_tried_again_even_if_what_came_can_be_read() {
     let mut answer = answer(200, "{\"access_token\":\"t\"}");
-    answer.truncated = true;
+    answer.end = BodyEnd::Cut;
     let refusal = read(&provider(""), &answer).err().expect("refused");
     assert_eq!(refusal.class, RefusalClass::Transient);
     assert!(refusal.words.contains("ended in the middle"), "{}", refusal.words);
+}
+
+#[test]
+fn an_answer_without_a_confirmed_end_is_taken_where_its_json_is_complete_and_nowhere_else() {
+    let unconfirmed = |toml: &str, status, body: &str| {
+        let mut answer = answer(status, body);
+        answer.end = BodyEnd::Unconfirmed;
+        read(&provider(toml), &answer)
+    };
+    for toml in ["", "answer.format = \"form\""] {
+        let grant = unconfirmed(toml, 200, "{\"access_token\":\"t\"}\r\n").expect("complete JSON");
+        assert!(grant.notes.contains(&Note::EndUnconfirmed));
+        assert!(Note::EndUnconfirmed.to_string().contains("its JSON is complete"));
+        // What is cut, and what might be.
+        for body in ["{\"access_token\":\"t\"", "access_token=t", "access_token=t&expires_in=36", "", "t"] {
+            let refusal = unconfirmed(toml, 200, body).err().expect("refused");
+            assert_eq!(refusal.class, RefusalClass::Transient, "{toml} {body}");
+            assert!(refusal.words.contains("so it may be cut"), "{}", refusal.words);
+        }
+        let refusal = unconfirmed(toml, 400, "{\"error\":\"invalid_client\"}").err().expect("refused");
+        assert_eq!(refusal.class, RefusalClass::Client);
+        let refusal = unconfirmed(toml, 400, "error=invalid_clie").err().expect("refused");
+        assert_eq!(refusal.error, None);
+    }
+    let page = unconfirmed("", 200, "<html>").err().expect("refused");
+    assert!(page.words.contains("a web page"), "{}", page.words);
+    assert!(granted("answer.format = \"form\"", "access_token=t").notes.is_empty());
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! Columns of rows, checked on the way out.
 //!
 //! The file may have been damaged or edited. A column that no write of ours could have left so makes the row damaged;
-//! the words name the table, the key and the column, never a value beside the key.
+//! the words name the table, the key and the column, never a value beside the key. A list goes on past such a row: a
+//! stand-in that opens nowhere has its place, if its key can be read, and whoever listens is told.
 
 use renewal::Wall;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use store::StoreError;
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, Origin, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, Origin, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
+use store::{Damage, StoreError};
 use vault::{Sealed, SecretName, VaultName, VersionId};
 
 /// A secret: `vault, name, current, changed, keep_versions, sealed`, from column `at` on.
@@ -57,6 +59,55 @@ pub(super) fn secret_with_version(row: &Row<'_>) -> Result<(SecretRow, VersionRo
     Ok((secret, version(row, 6)?))
 }
 
+/// As [`secret_with_version`], in a list.
+pub(super) fn listed_secret(row: &Row<'_>, damage: &Damage) -> Option<(SecretRow, VersionRow)> {
+    let columns = Columns { row, at: 0 };
+    listed(secret_with_version(row), damage, || {
+        let secret = secret(row, 0).or_else(|_| Ok(SecretRow::damaged(columns.vault(0)?, columns.name(1)?)))?;
+        let (vault, name) = (secret.vault.clone(), secret.name.clone());
+        let version = VersionRow::damaged(vault, name, secret.current);
+        Ok((secret, version))
+    })
+}
+
+/// As [`version`] from the first column on, in a list.
+pub(super) fn listed_version(row: &Row<'_>, damage: &Damage) -> Option<VersionRow> {
+    let columns = Columns { row, at: 0 };
+    listed(version(row, 0), damage, || {
+        let version = VersionId(columns.bytes(2, "version")?);
+        Ok(VersionRow::damaged(columns.vault(0)?, columns.name(1)?, version))
+    })
+}
+
+/// As [`token`], in a list.
+pub(super) fn listed_token(row: &Row<'_>, damage: &Damage) -> Option<TokenRow> {
+    let columns = Columns { row, at: 0 };
+    listed(token(row), damage, || {
+        let id = TokenId(columns.bytes(0, "id")?);
+        Ok(TokenRow::damaged(id, columns.vault(1)?, columns.name(2)?))
+    })
+}
+
+/// As [`token`]; one that is damaged is reported, and left out.
+pub(super) fn sound_token(row: &Row<'_>, damage: &Damage) -> Option<TokenRow> {
+    listed(token(row), damage, || Err("any"))
+}
+
+/// A row of a list, or what stands in for one that is damaged.
+fn listed<T>(
+    read: Result<T, StoreError>,
+    damage: &Damage,
+    stand_in: impl FnOnce() -> Result<T, &'static str>,
+) -> Option<T> {
+    read.map_or_else(
+        |error| {
+            damage.found(&error.to_string());
+            stand_in().ok()
+        },
+        Some,
+    )
+}
+
 /// A token: `id, vault, name, lane's key, due, expiry, generation, fence, leased, sealed`.
 pub(super) fn token(row: &Row<'_>) -> Result<TokenRow, StoreError> {
     let columns = Columns { row, at: 0 };
@@ -102,6 +153,23 @@ pub(super) fn lane(row: &Row<'_>) -> Result<LaneRow, StoreError> {
         })
     };
     read().map_err(|column| damaged("lane", &columns.key([0]), column))
+}
+
+/// A delivery: `token, target, due, asked, expiry, generation, sealed`.
+pub(super) fn delivery(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {
+    let columns = Columns { row, at: 0 };
+    let read = || {
+        Ok(DeliveryRow {
+            token: TokenId(columns.bytes(0, "token")?),
+            target: columns.text(1, "target")?.to_owned(),
+            due: Wall(columns.number(2, "due")?),
+            asked: fits(columns.number(3, "asked")?, "asked")?,
+            expiry: Wall(columns.number(4, "expiry")?),
+            generation: fits(columns.number(5, "generation")?, "generation")?,
+            sealed: columns.sealed(6)?,
+        })
+    };
+    read().map_err(|column| damaged("delivery", &columns.key([0, 1]), column))
 }
 
 /// A definition: `kind, name, origin, removed, sealed`.

@@ -40,6 +40,13 @@ pub enum OpenError {
         /// That process's id, where it could be told.
         process: Option<u32>,
     },
+    /// The store should be there and isn't.
+    Gone {
+        /// The database.
+        database: PathBuf,
+        /// What is the matter with it, such as `is missing`.
+        what: &'static str,
+    },
     /// The file is a database, and not a store of ours.
     NotAStore,
     /// A newer program wrote the store.
@@ -85,6 +92,15 @@ impl fmt::Display for OpenError {
                     write!(out, " (process {process})")?;
                 }
                 out.write_str(": stop it first, or choose another folder")
+            }
+            Self::Gone { database, what } => {
+                let folder = database.parent().unwrap_or(database).display();
+                write!(
+                    out,
+                    "{} {what}, and other files in its folder say that a store was there: restore the backup; or, to \
+                     begin anew, move the whole folder {folder} away",
+                    database.display()
+                )
             }
             Self::NotAStore => write!(
                 out,

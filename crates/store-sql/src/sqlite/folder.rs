@@ -5,6 +5,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::{DATABASE_FILE, LOCK_FILE, OpenError};
 
 /// Group and others may write.
@@ -13,8 +15,8 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 const OPEN_TO_OTHERS: u32 = 0o077;
 
 /// Makes the folder and the files that must be private before SQLite opens them. Answers the database's path, and the
-/// lock, which is held until the file is dropped.
-pub(super) fn prepare(folder: &Path) -> Result<(PathBuf, File), OpenError> {
+/// lock, which is held until the file is dropped. Where it may not make a database, an empty one is none.
+pub(super) fn prepare(folder: &Path, may_create: bool) -> Result<(PathBuf, File), OpenError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| OpenError::Folder { path, error }
@@ -34,8 +36,25 @@ pub(super) fn prepare(folder: &Path) -> Result<(PathBuf, File), OpenError> {
     }
 
     let database = folder.join(DATABASE_FILE);
+    if !may_create {
+        // Before SQLite sees it, which deletes a log beside an empty database.
+        match fs::symlink_metadata(&database) {
+            Ok(found) if found.len() > 0 => {}
+            Ok(_) => return Err(OpenError::Gone { database, what: "is empty" }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OpenError::Gone { database, what: "is missing" });
+            }
+            Err(error) => return Err(failed(&database)(error)),
+        }
+    }
     drop(private(&database).map_err(failed(&database))?);
     Ok((database, lock))
+}
+
+/// Makes the names in the folder survive a power cut.
+pub(super) fn sync(folder: &Path) -> Result<(), OpenError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| OpenError::Folder { path: folder.to_owned(), error })
 }
 
 fn lock_for_us(mut lock: &File, folder: &Path) -> Result<(), OpenError> {
@@ -57,8 +76,14 @@ fn lock_for_us(mut lock: &File, folder: &Path) -> Result<(), OpenError> {
 }
 
 /// Opens a file that only we may read and write. One that others could was made by somebody's copy: that ends here.
+/// A symbolic link is refused, or what is written would go to whatever it leads to.
 fn private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    let file = options.open(path).map_err(|error| {
+        if path.is_symlink() { io::Error::other("it is a symbolic link: put the file itself there") } else { error }
+    })?;
     if file.metadata()?.permissions().mode() & OPEN_TO_OTHERS != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }

@@ -1,10 +1,10 @@
 //! What each read is in SQL. Each is one statement, so that it sees one committed state.
 
 use rusqlite::{Connection, Params, Row, params};
-use store::StoreError;
 use store::rows::{
     AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
 };
+use store::{Damage, StoreError};
 use vault::{SecretName, VaultName, VersionId};
 
 use super::columns;
@@ -38,14 +38,15 @@ pub(super) fn secrets(
     vault: &VaultName,
     after: Option<&SecretName>,
     limit: usize,
+    damage: &Damage,
 ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
     let sql = "SELECT s.vault, s.name, s.current, s.changed, s.keep_versions, s.sealed, \
                    v.vault, v.name, v.version, v.created, v.enabled, v.not_before, v.expires, v.generation, v.sealed \
                FROM secret s LEFT JOIN version v ON v.vault = s.vault AND v.name = s.name AND v.version = s.current \
-               WHERE s.vault = ?1 AND s.name > ?2 ORDER BY s.name LIMIT ?3";
+               WHERE s.vault = ?1 AND s.name > ?2 ORDER BY s.name";
     // No name is empty.
     let after = after.map_or("", SecretName::folded);
-    all(connection, sql, params![vault.as_str(), after, rows(limit)], columns::secret_with_version)
+    list(connection, sql, params![vault.as_str(), after], limit, |row| columns::listed_secret(row, damage))
 }
 
 pub(super) fn versions(
@@ -54,16 +55,18 @@ pub(super) fn versions(
     name: &SecretName,
     after: Option<VersionId>,
     limit: usize,
+    damage: &Damage,
 ) -> Result<Vec<VersionRow>, StoreError> {
     let sql = "SELECT vault, name, version, created, enabled, not_before, expires, generation, sealed \
-               FROM version WHERE vault = ?1 AND name = ?2 AND version > ?3 ORDER BY version LIMIT ?4";
+               FROM version WHERE vault = ?1 AND name = ?2 AND version > ?3 ORDER BY version";
     let after = after.as_ref().map_or(&[][..], |after| &after.0);
-    all(connection, sql, params![vault.as_str(), name.folded(), after, rows(limit)], |row| columns::version(row, 0))
+    let values = params![vault.as_str(), name.folded(), after];
+    list(connection, sql, values, limit, |row| columns::listed_version(row, damage))
 }
 
 pub(super) fn token(connection: &Connection, id: TokenId) -> Result<Option<TokenRow>, StoreError> {
     let sql = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
-               FROM token t JOIN lane l ON l.id = t.lane WHERE t.id = ?1";
+               FROM token t LEFT JOIN lane l ON l.id = t.lane WHERE t.id = ?1";
     one(connection, sql, [id.0], columns::token)
 }
 
@@ -73,7 +76,7 @@ pub(super) fn token_of(
     name: &SecretName,
 ) -> Result<Option<TokenRow>, StoreError> {
     let sql = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
-               FROM token t JOIN lane l ON l.id = t.lane WHERE t.vault = ?1 AND t.name = ?2";
+               FROM token t LEFT JOIN lane l ON l.id = t.lane WHERE t.vault = ?1 AND t.name = ?2";
     one(connection, sql, params![vault.as_str(), name.folded()], columns::token)
 }
 
@@ -81,11 +84,12 @@ pub(super) fn tokens(
     connection: &Connection,
     after: Option<TokenId>,
     limit: usize,
+    damage: &Damage,
 ) -> Result<Vec<TokenRow>, StoreError> {
     let sql = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
-               FROM token t JOIN lane l ON l.id = t.lane WHERE t.id > ?1 ORDER BY t.id LIMIT ?2";
+               FROM token t LEFT JOIN lane l ON l.id = t.lane WHERE t.id > ?1 ORDER BY t.id";
     let after = after.as_ref().map_or(&[][..], |after| &after.0);
-    all(connection, sql, params![after, rows(limit)], columns::token)
+    list(connection, sql, params![after], limit, |row| columns::listed_token(row, damage))
 }
 
 pub(super) fn attempts(
@@ -144,8 +148,28 @@ pub(super) fn all<T>(
     Ok(found)
 }
 
+/// The first `limit` rows of a statement, those not counted that `read` leaves out. No further one is looked at.
+pub(super) fn list<T>(
+    connection: &Connection,
+    sql: &'static str,
+    values: impl Params,
+    limit: usize,
+    read: impl Fn(&Row<'_>) -> Option<T>,
+) -> Result<Vec<T>, StoreError> {
+    let failed = |error| store_error(&error);
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(values).map_err(failed)?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next().map_err(failed)?
+    {
+        found.extend(read(row));
+    }
+    Ok(found)
+}
+
 /// The one row of a statement, if there is one.
-fn one<T>(
+pub(super) fn one<T>(
     connection: &Connection,
     sql: &'static str,
     values: impl Params,

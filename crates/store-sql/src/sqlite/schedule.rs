@@ -7,12 +7,12 @@
 
 use renewal::Wall;
 use rusqlite::{Connection, params};
-use store::StoreError;
 use store::rows::TokenRow;
+use store::{Damage, StoreError};
 
 use super::columns;
 use super::failure::store_error;
-use super::reads::{all, rows};
+use super::reads::{all, list, rows};
 
 /// Up to how many due tokens of a lane are sorted here.
 const FEW: usize = 64;
@@ -25,10 +25,10 @@ const FEW_DUE: &str = "SELECT expiry, due, seq FROM token INDEXED BY token_waiti
 const MANY_DUE: &str = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
                         FROM token t INDEXED BY token_waiting_by_expiry CROSS JOIN lane l ON l.id = t.lane \
                         WHERE t.lane = ?1 AND t.leased = 0 AND t.due < 9223372036854775807 AND t.due <= ?2 \
-                        ORDER BY t.expiry, t.due, t.seq LIMIT ?3";
+                        ORDER BY t.expiry, t.due, t.seq";
 
 const TOKEN_AT: &str = "SELECT t.id, t.vault, t.name, l.key, t.due, t.expiry, t.generation, t.fence, t.leased, t.sealed \
-                        FROM token t JOIN lane l ON l.id = t.lane WHERE t.seq = ?1";
+                        FROM token t LEFT JOIN lane l ON l.id = t.lane WHERE t.seq = ?1";
 
 /// Lanes that have nothing due now, then the rest of those that have. The latter costs no more than asking for what is
 /// due did.
@@ -39,7 +39,13 @@ const NEXT_DUE: &str = "SELECT min(ready_at) FROM ( \
                                     WHERE lane = l.id AND leased = 0 AND due < 9223372036854775807 AND due > ?1) \
                             FROM lane l WHERE l.ready_at <= ?1)";
 
-pub(super) fn due(connection: &Connection, now: Wall, per_lane: usize) -> Result<Vec<TokenRow>, StoreError> {
+/// A damaged token is never due: it would stay the first of its lane for ever. Whoever listens for damage is told.
+pub(super) fn due(
+    connection: &Connection,
+    now: Wall,
+    per_lane: usize,
+    damage: &Damage,
+) -> Result<Vec<TokenRow>, StoreError> {
     if per_lane == 0 {
         return Ok(Vec::new());
     }
@@ -53,10 +59,14 @@ pub(super) fn due(connection: &Connection, now: Wall, per_lane: usize) -> Result
     for lane in lanes {
         let few = few_due(connection, lane, now)?;
         if few.len() > FEW {
-            due.extend(many_due(connection, lane, now, per_lane)?);
+            due.extend(many_due(connection, lane, now, per_lane, damage)?);
         } else {
-            for seq in few.into_iter().take(per_lane) {
-                due.extend(token_at(connection, seq)?);
+            let wanted = due.len().saturating_add(per_lane);
+            for seq in few {
+                if due.len() == wanted {
+                    break;
+                }
+                due.extend(token_at(connection, seq, damage)?);
             }
         }
     }
@@ -80,12 +90,18 @@ fn few_due(connection: &Connection, lane: i64, now: Wall) -> Result<Vec<i64>, St
     Ok(due.into_iter().map(|(_, _, seq)| seq).collect())
 }
 
-fn many_due(connection: &Connection, lane: i64, now: Wall, per_lane: usize) -> Result<Vec<TokenRow>, StoreError> {
-    all(connection, MANY_DUE, params![lane, now.0, rows(per_lane)], columns::token)
+fn many_due(
+    connection: &Connection,
+    lane: i64,
+    now: Wall,
+    per_lane: usize,
+    damage: &Damage,
+) -> Result<Vec<TokenRow>, StoreError> {
+    list(connection, MANY_DUE, [lane, now.0], per_lane, |row| columns::sound_token(row, damage))
 }
 
-fn token_at(connection: &Connection, seq: i64) -> Result<Vec<TokenRow>, StoreError> {
-    all(connection, TOKEN_AT, [seq], columns::token)
+fn token_at(connection: &Connection, seq: i64, damage: &Damage) -> Result<Vec<TokenRow>, StoreError> {
+    list(connection, TOKEN_AT, [seq], 1, |row| columns::sound_token(row, damage))
 }
 
 #[cfg(test)]
@@ -93,9 +109,9 @@ mod tests {
     use renewal::Wall;
     use rusqlite::config::DbConfig;
     use rusqlite::{Connection, StatementStatus};
-    use store::Write;
     use store::contract::sample::{insert, lane, token};
     use store::rows::TokenRow;
+    use store::{Damage, Write};
 
     use super::{FEW_DUE, LANES_DUE, MANY_DUE, NEXT_DUE, TOKEN_AT, due, next_due};
     use crate::sqlite::schema;
@@ -130,7 +146,7 @@ mod tests {
     /// How many tokens are due, and how many steps of SQLite's machine it took to say so and when the next are. A
     /// count, unlike a time, is the same on every machine.
     fn cost(connection: &Connection, now: i64, per_lane: usize) -> (usize, i32) {
-        let found = due(connection, Wall(now), per_lane).expect("it can be read").len();
+        let found = due(connection, Wall(now), per_lane, &Damage::new()).expect("it can be read").len();
         next_due(connection, Wall(now)).expect("it can be read");
         let steps = [LANES_DUE, FEW_DUE, MANY_DUE, TOKEN_AT, NEXT_DUE].map(|sql| {
             let statement = connection.prepare_cached(sql).expect("it is sound");

@@ -6,7 +6,7 @@ use super::OpenError;
 
 /// Each brings a store from the version before it to its own; the first starts from nothing. A file that was released
 /// never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// What marks a database as a store: `PRAGMA application_id`, "Vstl".
 const APPLICATION_ID: i64 = 0x5673_746c;
@@ -14,6 +14,11 @@ const APPLICATION_ID: i64 = 0x5673_746c;
 /// Brings the schema up to date, in one transaction a step.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     migrate_with(connection, &MIGRATIONS)
+}
+
+/// Whether there is no table at all.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
 }
 
 /// Takes the next epoch, which ends the leases of all earlier ones.
@@ -37,9 +42,7 @@ fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), 
     };
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     let found = number(connection, "user_version")?;
-    let is_empty: bool = connection
-        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
-        .map_err(OpenError::sqlite)?;
+    let is_empty = is_empty(connection).map_err(OpenError::sqlite)?;
     if number(connection, "application_id")? != APPLICATION_ID && !(found == 0 && is_empty) {
         return Err(OpenError::NotAStore);
     }
@@ -113,7 +116,7 @@ mod tests {
         migrate(&mut connection).expect("it is empty");
         connection.pragma_update(None, "user_version", 99).expect("it can be set");
         let error = migrate(&mut connection).expect_err("99 is unknown");
-        assert!(matches!(error, OpenError::Newer { found: 99, known: 1 }), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 2 }), "{error}");
         assert!(error.to_string().contains("a newer Vestal"), "{error}");
     }
 

@@ -113,12 +113,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Opens the database, brings its schema up to date and takes the next epoch.
-    pub(super) fn open(database: &Path, counters: Arc<Counters>) -> Result<Self, OpenError> {
+    /// Opens the database, brings its schema up to date and takes the next epoch. Where it may not make a store, a
+    /// database without tables is none.
+    pub(super) fn open(database: &Path, may_create: bool, counters: Arc<Counters>) -> Result<Self, OpenError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(OpenError::OldSqlite { found: rusqlite::version() });
         }
         let mut connection = settings::open_writer(database).map_err(OpenError::sqlite)?;
+        if !may_create && schema::is_empty(&connection).map_err(OpenError::sqlite)? {
+            return Err(OpenError::Gone { database: database.to_owned(), what: "is empty" });
+        }
         schema::migrate(&mut connection)?;
         schema::take_epoch(&mut connection).map_err(OpenError::sqlite)?;
         let database = database.to_owned();

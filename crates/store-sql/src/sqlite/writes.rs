@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use renewal::Wall;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
 use store::{Claim, Lease, StoreError, Write};
 use vault::{RecordTag, Sealed, SecretName, VaultName};
@@ -55,6 +56,10 @@ impl<'c> Scribe<'c> {
             Write::Lane(row) => self.put_lane(row),
             Write::Attempt(row) => self.put_attempt(row),
             Write::KeepAttempts { token, keep } => self.keep_attempts(*token, *keep),
+            Write::Delivery { row, replaces: None } => self.insert_delivery(row),
+            Write::Delivery { row, replaces: Some(replaces) } => self.replace_delivery(row, replaces),
+            Write::RemoveDelivery { token, target } => self.remove_delivery(*token, target),
+            Write::Deliver { token, due } => self.deliver(*token, *due),
             Write::Definition(row) => self.put_definition(row),
             Write::AmendDefinition { row, replaces: None } => self.insert_definition(row),
             Write::AmendDefinition { row, replaces: Some(replaces) } => self.amend_definition(row, replaces),
@@ -200,6 +205,7 @@ impl<'c> Scribe<'c> {
             self.leave_lane(lane)?;
         }
         self.execute("DELETE FROM attempt WHERE token = ?1", [id.0])?;
+        self.execute("DELETE FROM delivery WHERE token = ?1", [id.0])?;
         Ok(())
     }
 
@@ -229,6 +235,35 @@ impl<'c> Scribe<'c> {
         let sql = "DELETE FROM attempt WHERE token = ?1 AND number <= ( \
                        SELECT number FROM attempt WHERE token = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)";
         self.execute(sql, params![token.0, keep])?;
+        Ok(())
+    }
+
+    fn insert_delivery(&self, row: &DeliveryRow) -> Result<(), Refusal> {
+        let sql = "INSERT INTO delivery (token, target, due, asked, expiry, generation, sealed) \
+                   VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+        let DeliveryRow { token, target, due, expiry, generation, sealed, asked: _ } = row;
+        let generation = stored(*generation)?;
+        one(self.execute(sql, params![token.0, target, due.0, expiry.0, generation, sealed.as_bytes()])?)
+    }
+
+    fn replace_delivery(&self, row: &DeliveryRow, replaces: &RecordTag) -> Result<(), Refusal> {
+        let DeliveryRow { token, target, due, asked, expiry, generation, sealed } = row;
+        let found = "SELECT id, sealed FROM delivery WHERE token = ?1 AND target = ?2";
+        let id = self.expect(found, params![token.0, target], replaces)?;
+        let sql = "UPDATE delivery SET due = iif(asked = ?3, ?2, min(due, ?2)), expiry = ?4, generation = ?5, sealed = ?6 \
+                   WHERE id = ?1";
+        let asked = i64::try_from(*asked).unwrap_or(i64::MAX);
+        one(self.execute(sql, params![id, due.0, asked, expiry.0, stored(*generation)?, sealed.as_bytes()])?)
+    }
+
+    fn remove_delivery(&self, token: TokenId, target: &str) -> Result<(), Refusal> {
+        self.execute("DELETE FROM delivery WHERE token = ?1 AND target = ?2", params![token.0, target])?;
+        Ok(())
+    }
+
+    fn deliver(&self, token: TokenId, due: Wall) -> Result<(), Refusal> {
+        let sql = "UPDATE delivery SET asked = asked + 1, due = min(due, ?2) WHERE token = ?1";
+        self.execute(sql, params![token.0, due.0])?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The embedded store, from outside.
 
 mod crash;
+mod damage;
 mod full;
 mod group;
 mod open;

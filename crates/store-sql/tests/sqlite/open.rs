@@ -105,6 +105,94 @@ fn another_programs_file_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_store_that_must_be_there_is_not_made_anew() {
+    let root = tempdir().expect("a folder");
+    let database = root.path().join(DATABASE_FILE);
+    let gone = |parts: &[&str]| {
+        let error = SqliteStore::open_existing(root.path()).expect_err("there is nothing in it");
+        assert!(matches!(error, OpenError::Gone { .. }), "{error}");
+        for part in parts.iter().chain(&["restore the backup", "move the whole folder"]) {
+            assert!(error.to_string().contains(part), "{part} is missing in: {error}");
+        }
+    };
+    gone(&["is missing"]);
+    assert!(!database.exists());
+
+    drop(SqliteStore::open(root.path()).expect("it is new"));
+    let kept = fs::read(&database).expect("it is there");
+    SqliteStore::open_existing(root.path()).expect("it is there");
+
+    fs::write(&database, "").expect("it is ours");
+    let log = root.path().join(format!("{DATABASE_FILE}-wal"));
+    fs::write(&log, "what may be needed").expect("it is ours");
+    gone(&["is empty"]);
+    assert_eq!(fs::read(&log).expect("it was left alone"), b"what may be needed");
+    fs::remove_file(&log).expect("it is ours");
+
+    // The database's first page was there before its log was lost.
+    fs::remove_file(&database).expect("it is ours");
+    let bare = rusqlite::Connection::open(&database).expect("it is new");
+    bare.pragma_update(None, "journal_mode", "WAL").expect("it takes one");
+    drop(bare);
+    assert!(fs::metadata(&database).expect("it is there").len() > 0);
+    gone(&["is empty"]);
+
+    fs::write(&database, kept).expect("it is ours");
+    SqliteStore::open_existing(root.path()).expect("it is restored");
+}
+
+#[test]
+fn a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_left_alone() {
+    for name in [LOCK_FILE, DATABASE_FILE] {
+        let root = tempdir().expect("a folder");
+        let target = root.path().join("target");
+        fs::write(&target, "mine").expect("it is new");
+        fs::set_permissions(&target, Permissions::from_mode(0o644)).expect("it is ours");
+        let folder = root.path().join("data");
+        fs::create_dir(&folder).expect("it is new");
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).expect("it is ours");
+        for target in [&target, &root.path().join("nothing")] {
+            let link = folder.join(name);
+            std::os::unix::fs::symlink(target, &link).expect("a link can be made");
+            let error = SqliteStore::open(&folder).expect_err("it is a link");
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+            fs::remove_file(&link).expect("it is ours");
+        }
+        assert_eq!((fs::read_to_string(&target).expect("it is there").as_str(), mode(&target)), ("mine", 0o644));
+        assert!(!root.path().join("nothing").exists());
+    }
+}
+
+#[test]
+fn files_that_were_deleted_or_replaced_while_they_are_open_fail_a_probe() {
+    let root = tempdir().expect("a folder");
+    let folder = root.path().join("data");
+    let store = SqliteStore::open(&folder).expect("it is new");
+    block_on(store.probe()).expect("all is well");
+    let fails = |words: &str| {
+        let error = block_on(store.probe()).expect_err("what is written is lost");
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        for part in [words, "may be lost", "restore a backup"] {
+            assert!(error.to_string().contains(part), "{part} is missing in: {error}");
+        }
+    };
+    let away = root.path().join("away");
+    for name in [DATABASE_FILE, &format!("{DATABASE_FILE}-wal"), LOCK_FILE] {
+        let path = folder.join(name);
+        fs::rename(&path, &away).expect("it is there");
+        fails("was deleted or moved away");
+        fs::copy(&away, &path).expect("it can be copied");
+        fails("was replaced");
+        fs::rename(&away, &path).expect("it is there");
+        block_on(store.probe()).expect("it is the same file again");
+    }
+    fs::rename(&folder, &away).expect("it is there");
+    fails("was deleted or moved away");
+    fs::create_dir(&folder).expect("it is gone");
+    fails(DATABASE_FILE);
+}
+
+#[test]
 fn a_damaged_page_is_reported_and_hides_nothing_else() {
     let root = tempdir().expect("a folder");
     let store = SqliteStore::open(root.path()).expect("it is new");

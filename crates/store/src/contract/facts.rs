@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use vault::Sealed;
 
-use crate::rows::{AttemptRow, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenRow, VersionRow};
+use crate::rows::{AttemptRow, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenRow, VersionRow};
 
 /// Everything of a row, as text.
 pub(super) trait Facts {
@@ -52,6 +52,14 @@ impl Facts for AttemptRow {
 impl Facts for LaneRow {
     fn facts(&self) -> String {
         format!("lane {} open at {} {}", self.key, self.open_at.0, bytes(&self.sealed))
+    }
+}
+
+impl Facts for DeliveryRow {
+    fn facts(&self) -> String {
+        let Self { token, target, due, asked, expiry, generation, sealed } = self;
+        let (due, expiry, sealed) = (due.0, expiry.0, bytes(sealed));
+        format!("{token:?} to {target} due {due} asked {asked} expiry {expiry} generation {generation} {sealed}")
     }
 }
 

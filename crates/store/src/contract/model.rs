@@ -12,7 +12,8 @@ use super::Opener;
 use super::facts::Facts;
 use super::sample::{name, sealed, token_id, vault_named, version_id};
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, Origin, SecretRow, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, Origin, SecretRow, TokenRow,
+    VersionRow,
 };
 use crate::{Claim, CommitError, Lease, MemoryStore, Store, StoreError, Write};
 
@@ -25,6 +26,7 @@ const VAULTS: [&str; 2] = ["contoso", "fabrikam"];
 const NAMES: [&str; 4] = ["a", "B", "c-1", "c1"];
 const LANES: [&str; 3] = ["a.example", "b.example", "c.example"];
 const DEFINITIONS: [&str; 3] = ["one", "two", "contoso/one"];
+const TARGETS: [&str; 2] = ["fabrikam", "files"];
 const TOKENS: u64 = 6;
 const VERSIONS: u64 = 8;
 const INSTANTS: u64 = 40;
@@ -96,7 +98,7 @@ impl History {
 
     /// A write that is likely to be accepted, and may well not be.
     async fn write(&mut self) -> Write {
-        match self.random.below(16) {
+        match self.random.below(19) {
             0 | 1 => self.secret().await,
             2 | 3 => Write::Version(self.version()),
             4 => {
@@ -141,6 +143,16 @@ impl History {
                 Write::KeepAttempts { token: token_id(self.random.below(TOKENS)), keep }
             }
             14 => self.definition().await,
+            15 | 16 => {
+                let row = self.delivery();
+                if self.random.one_in(8) {
+                    return Write::RemoveDelivery { token: row.token, target: row.target };
+                }
+                let old = self.model.delivery(row.token, &row.target).await.expect("the model answers");
+                let replaces = if self.random.one_in(6) { None } else { old.map(|old| old.sealed.tag()) };
+                Write::Delivery { row, replaces }
+            }
+            17 => Write::Deliver { token: token_id(self.random.below(TOKENS)), due: self.instant() },
             _ => {
                 let term = u32::try_from(self.random.below(3)).expect("it is below 3");
                 Write::Keyring(KeyringRow { term, wrapped: self.record().as_bytes().to_vec() })
@@ -191,6 +203,18 @@ impl History {
         }
     }
 
+    fn delivery(&mut self) -> DeliveryRow {
+        DeliveryRow {
+            token: token_id(self.random.below(TOKENS)),
+            target: (*self.random.of(&TARGETS)).to_owned(),
+            due: self.instant(),
+            asked: self.random.below(3),
+            expiry: self.instant(),
+            generation: self.random.below(6),
+            sealed: self.record(),
+        }
+    }
+
     async fn definition(&mut self) -> Write {
         let kind = *self.random.of(&[DefinitionKind::App, DefinitionKind::Policy]);
         let name = (*self.random.of(&DEFINITIONS)).to_owned();
@@ -237,6 +261,21 @@ impl History {
         let place = format!("{place}, at {now:?}, {per_lane} a lane");
         let next = self.model.next_due(now).await;
         assert_eq!(store.next_due(now).await, next, "{place}");
+        for target in TARGETS {
+            let next = self.model.next_delivery(target, now).await;
+            assert_eq!(store.next_delivery(target, now).await, next, "{place}: to {target}");
+            let due = self.model.due_deliveries(target, now, usize::MAX).await.expect("the model answers");
+            let given = store.due_deliveries(target, now, per_lane).await.expect("a read");
+            let expected: Vec<_> = due.iter().map(|row| (row.expiry, row.due)).take(per_lane).collect();
+            assert_eq!(
+                given.iter().map(|row| (row.expiry, row.due)).collect::<Vec<_>>(),
+                expected,
+                "{place}: to {target}"
+            );
+            let (given, known): (BTreeSet<_>, BTreeSet<_>) =
+                (given.iter().map(Facts::facts).collect(), due.iter().map(Facts::facts).collect());
+            assert!(given.is_subset(&known), "{place}: to {target}: {given:?} are not all of {known:?}");
+        }
         let candidates = by_lane(self.model.due(now, usize::MAX).await.expect("the model answers"));
         let given = by_lane(store.due(now, per_lane).await.expect("a read"));
         for (lane, given) in &given {
@@ -266,7 +305,13 @@ async fn compare_tables(model: &MemoryStore, store: &impl Store, place: &str) {
         }
     }
     assert_eq!(shown(&store.tokens(None, 99).await), shown(&model.tokens(None, 99).await), "{place}: tokens");
+    let (given, expected) = (store.deliveries(None, 99).await, model.deliveries(None, 99).await);
+    assert_eq!(shown(&given), shown(&expected), "{place}: deliveries");
     for id in (0..TOKENS).map(token_id) {
+        for target in TARGETS {
+            let (given, expected) = (store.delivery(id, target).await, model.delivery(id, target).await);
+            assert_eq!(shown(&given), shown(&expected), "{place}: {id:?} to {target}");
+        }
         assert_eq!(shown(&store.token(id).await), shown(&model.token(id).await), "{place}: {id:?}");
         let (given, expected) = (store.attempts(id, None, 99).await, model.attempts(id, None, 99).await);
         assert_eq!(shown(&given), shown(&expected), "{place}: attempts of {id:?}");
@@ -324,6 +369,9 @@ fn twin(write: &Write) -> Write {
         Write::Lane(row) => Write::Lane(row.clone()),
         Write::Attempt(row) => Write::Attempt(row.clone()),
         Write::KeepAttempts { token, keep } => Write::KeepAttempts { token: *token, keep: *keep },
+        Write::Delivery { row, replaces } => Write::Delivery { row: row.clone(), replaces: *replaces },
+        Write::RemoveDelivery { token, target } => Write::RemoveDelivery { token: *token, target: target.clone() },
+        Write::Deliver { token, due } => Write::Deliver { token: *token, due: *due },
         Write::Definition(row) => Write::Definition(row.clone()),
         Write::AmendDefinition { row, replaces } => Write::AmendDefinition { row: row.clone(), replaces: *replaces },
         Write::RemoveDefinition { kind, name } => Write::RemoveDefinition { kind: *kind, name: name.clone() },

@@ -4,7 +4,8 @@ use renewal::Wall;
 use vault::{PADDING_BYTES, RECORD_OVERHEAD_BYTES, Sealed, SecretName, VaultName, VersionId};
 
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, Origin, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, Origin, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
 use crate::{Claim, Write};
 
@@ -99,6 +100,19 @@ pub fn attempt(token: u64, number: u64) -> AttemptRow {
         number,
         started: Wall(i64::try_from(number).unwrap_or(i64::MAX)),
         sealed: sealed(number),
+    }
+}
+
+/// The delivery of the numbered token to a target, due at once, that was never made.
+pub fn delivery(token: u64, target: &str) -> DeliveryRow {
+    DeliveryRow {
+        token: token_id(token),
+        target: target.to_owned(),
+        due: Wall(0),
+        asked: 0,
+        expiry: Wall(0),
+        generation: 0,
+        sealed: sealed(token),
     }
 }
 

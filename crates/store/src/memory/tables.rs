@@ -8,7 +8,8 @@ use vault::{SecretName, VaultName, VersionId};
 
 use crate::port::{Claim, CommitError, Lease, StoreError, Write};
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
 
 type SecretKey = (VaultName, SecretName);
@@ -22,6 +23,7 @@ pub(super) struct Tables {
     tokens_by_name: BTreeMap<SecretKey, TokenId>,
     lanes: BTreeMap<String, LaneRow>,
     attempts: BTreeMap<(TokenId, u64), AttemptRow>,
+    deliveries: BTreeMap<(TokenId, String), DeliveryRow>,
     definitions: BTreeMap<(DefinitionKind, String), DefinitionRow>,
     keyring: BTreeMap<u32, KeyringRow>,
     /// How many rows were ever numbered.
@@ -42,6 +44,7 @@ enum Before {
     Token(TokenId, Option<Numbered<TokenRow>>),
     Lane(String, Option<LaneRow>),
     Attempt((TokenId, u64), Option<AttemptRow>),
+    Delivery((TokenId, String), Option<DeliveryRow>),
     Definition((DefinitionKind, String), Option<DefinitionRow>),
     Keyring(u32, Option<KeyringRow>),
 }
@@ -110,7 +113,12 @@ impl Tables {
     ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
         let of_vault = self.secrets.values().filter(|secret| secret.vault == *vault);
         let rest = of_vault.filter(|secret| after.is_none_or(|after| secret.name > *after));
-        rest.take(limit).map(|secret| self.with_current(secret)).collect()
+        let with_current = |secret: &SecretRow| {
+            let version = self.version(&secret.vault, &secret.name, secret.current);
+            let gone = || VersionRow::damaged(secret.vault.clone(), secret.name.clone(), secret.current);
+            (secret.clone(), version.unwrap_or_else(gone))
+        };
+        Ok(rest.take(limit).map(with_current).collect())
     }
 
     pub(super) fn versions(
@@ -169,6 +177,28 @@ impl Tables {
         self.lanes.values().cloned().collect()
     }
 
+    pub(super) fn delivery(&self, token: TokenId, target: &str) -> Option<DeliveryRow> {
+        self.deliveries.get(&(token, target.to_owned())).cloned()
+    }
+
+    pub(super) fn deliveries(&self, after: Option<(TokenId, &str)>, limit: usize) -> Vec<DeliveryRow> {
+        let start = after.map_or(Unbounded, |(token, target)| Excluded((token, target.to_owned())));
+        self.deliveries.range((start, Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
+    }
+
+    pub(super) fn due_deliveries(&self, target: &str, now: Wall, limit: usize) -> Vec<DeliveryRow> {
+        let to_target = self.deliveries.values().filter(|row| row.target == target && row.due != Wall::NEVER);
+        let mut due: Vec<_> = to_target.filter(|row| row.due <= now).cloned().collect();
+        due.sort_by_key(|row| (row.expiry, row.due, row.token));
+        due.truncate(limit);
+        due
+    }
+
+    pub(super) fn next_delivery(&self, target: &str, now: Wall) -> Option<Wall> {
+        let to_target = self.deliveries.values().filter(|row| row.target == target && row.due != Wall::NEVER);
+        to_target.map(|row| row.due).filter(|due| *due > now).min()
+    }
+
     pub(super) fn definition(&self, kind: DefinitionKind, name: &str) -> Option<DefinitionRow> {
         self.definitions.get(&(kind, name.to_owned())).cloned()
     }
@@ -219,6 +249,9 @@ impl Tables {
                 for attempt in self.attempts(id, None, usize::MAX) {
                     log.push(self.put(Before::Attempt((id, attempt.number), None)));
                 }
+                for delivery in self.deliveries_of(id) {
+                    log.push(self.put(Before::Delivery((id, delivery.target), None)));
+                }
                 log.push(self.put(Before::Token(id, None)));
             }
             Write::Hasten { vault, name, due } => {
@@ -236,6 +269,23 @@ impl Tables {
                 let keep = usize::try_from(keep).unwrap_or(usize::MAX);
                 for attempt in self.attempts(token, None, usize::MAX).into_iter().skip(keep) {
                     log.push(self.put(Before::Attempt((token, attempt.number), None)));
+                }
+            }
+            Write::Delivery { row, replaces } => {
+                let old = self.delivery(row.token, &row.target);
+                expect(old.as_ref().map(|old| old.sealed.tag()) == replaces)?;
+                let row = match old {
+                    None => DeliveryRow { asked: 0, ..row },
+                    Some(old) if old.asked == row.asked => row,
+                    Some(old) => DeliveryRow { asked: old.asked, due: old.due.min(row.due), ..row },
+                };
+                log.push(self.put(Before::Delivery((row.token, row.target.clone()), Some(row))));
+            }
+            Write::RemoveDelivery { token, target } => log.push(self.put(Before::Delivery((token, target), None))),
+            Write::Deliver { token, due } => {
+                for old in self.deliveries_of(token) {
+                    let row = DeliveryRow { asked: old.asked + 1, due: old.due.min(due), ..old };
+                    log.push(self.put(Before::Delivery((token, row.target.clone()), Some(row))));
                 }
             }
             Write::Definition(row) => log.push(self.put_definition(row)),
@@ -269,6 +319,7 @@ impl Tables {
             }
             Before::Lane(key, row) => Before::Lane(key.clone(), set(&mut self.lanes, key, row)),
             Before::Attempt(key, row) => Before::Attempt(key, set(&mut self.attempts, key, row)),
+            Before::Delivery(key, row) => Before::Delivery(key.clone(), set(&mut self.deliveries, key, row)),
             Before::Definition(key, row) => Before::Definition(key.clone(), set(&mut self.definitions, key, row)),
             Before::Keyring(term, row) => Before::Keyring(term, set(&mut self.keyring, term, row)),
         }
@@ -300,6 +351,11 @@ impl Tables {
         let old = versions.into_iter().map(|(_, key)| key).filter(|(_, _, version)| current != Some(*version));
         let old: Vec<VersionKey> = old.take(surplus).cloned().collect();
         log.extend(old.into_iter().map(|key| self.put(Before::Version(key, None))));
+    }
+
+    fn deliveries_of(&self, token: TokenId) -> Vec<DeliveryRow> {
+        let from_first = self.deliveries.range((token, String::new())..);
+        from_first.take_while(|((of, _), _)| *of == token).map(|(_, row)| row.clone()).collect()
     }
 
     fn next_number(&mut self) -> u64 {

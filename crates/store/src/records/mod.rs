@@ -7,6 +7,7 @@
 
 mod cache;
 mod definitions;
+mod deliveries;
 mod secrets;
 mod tokens;
 
@@ -20,8 +21,12 @@ use zeroize::Zeroizing;
 pub use self::cache::CACHE_BYTES;
 use self::cache::Cache;
 pub use self::definitions::Declared;
+pub use self::deliveries::{
+    Delivery, DeliveryFailure, DeliveryState, ForeignChange, Gap, MOST_TARGETS, ShadowLog, ShadowLook,
+};
 pub use self::secrets::{Amendment, Current, NewSecret, WrittenVersion};
 pub use self::tokens::{Attempt, GENERATION_TAG, KEEP_ATTEMPTS, Outcome, Promotion, Token};
+use crate::damage::Damage;
 use crate::port::{CommitError, Entropy, Store, StoreError, Write};
 
 /// How often a read-decide-write is tried again when somebody else wrote in between.
@@ -34,6 +39,7 @@ pub struct Records<S> {
     entropy: Arc<dyn Entropy>,
     cache: Cache,
     on_write: OnceLock<OnWrite>,
+    damage: Damage,
 }
 
 /// Who hears that somebody wrote a secret.
@@ -94,6 +100,7 @@ impl<S: Store> Records<S> {
             entropy,
             cache: Cache::new(cache_bytes),
             on_write: OnceLock::new(),
+            damage: Damage::new(),
         }
     }
 
@@ -112,6 +119,17 @@ impl<S: Store> Records<S> {
     pub fn on_write(&self, hear: impl Fn(&VaultName, &SecretName) + Send + Sync + 'static) {
         // A second listener would be a second engine on the same records, which is never made.
         let _ = self.on_write.set(Box::new(hear));
+    }
+
+    /// Calls `hear` with words for each record that a list left out, or showed as damaged, because it doesn't open. It
+    /// must not block. Only the first call counts.
+    pub fn on_damage(&self, hear: impl Fn(&str) + Send + Sync + 'static) {
+        self.damage.hear(hear);
+    }
+
+    /// Tells whoever listens that a list goes on without this record.
+    pub fn damaged(&self, error: &RecordError) {
+        self.damage.found(&error.to_string());
     }
 
     /// Writes a batch whose rows were sealed by these records, and forgets what it made stale. Where the future is

@@ -7,7 +7,7 @@ use vault::{Keyring, RecordTag, SecretBody, SecretName, VaultName, VersionId};
 use zeroize::Zeroizing;
 
 use super::{CONFLICT_RETRIES, RecordError, Records, unopened};
-use crate::port::{CommitError, Store, Write};
+use crate::port::{CommitError, Store, StoreError, Write};
 use crate::rows::{SecretRow, VersionRow};
 
 /// A secret's current version, still sealed.
@@ -85,7 +85,7 @@ impl<S: Store> Records<S> {
 
     async fn load_current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
         let (secret, version) = self.store.current(vault, name).await?.ok_or(RecordError::NotFound)?;
-        let managed = self.store.token_of(vault, name).await?.is_some();
+        let managed = self.is_managed(vault, name).await?;
         Ok(Arc::new(Current {
             name: self.name_as_written(&secret)?,
             version,
@@ -93,6 +93,21 @@ impl<S: Store> Records<S> {
             keep_versions: secret.keep_versions,
             tag: secret.sealed.tag(),
         }))
+    }
+
+    /// Whether a managed token keeps the secret fresh. One whose own record is damaged does: that is no reason to
+    /// withhold the value that it obtained.
+    ///
+    /// # Errors
+    /// Why the store could not answer.
+    pub async fn is_managed(&self, vault: &VaultName, name: &SecretName) -> Result<bool, RecordError> {
+        match self.store.token_of(vault, name).await {
+            Err(error @ StoreError::Damaged(_)) => {
+                self.damaged(&error.into());
+                Ok(true)
+            }
+            answer => Ok(answer?.is_some()),
+        }
     }
 
     /// One version by its id.
@@ -138,6 +153,8 @@ impl<S: Store> Records<S> {
     }
 
     /// The secrets of a vault with their names as first written, in the order of their folded names, after `after`.
+    /// One whose record doesn't open has its folded name and the reason in place of its version; who listens for
+    /// [damage](Self::on_damage) is told. The version itself may still not open.
     ///
     /// # Errors
     /// Why the store could not answer.
@@ -146,9 +163,16 @@ impl<S: Store> Records<S> {
         vault: &VaultName,
         after: Option<&SecretName>,
         limit: usize,
-    ) -> Result<Vec<(SecretName, VersionRow)>, RecordError> {
+    ) -> Result<Vec<(SecretName, Result<VersionRow, RecordError>)>, RecordError> {
         let rows = self.store.secrets(vault, after, limit).await?;
-        rows.into_iter().map(|(secret, version)| Ok((self.name_as_written(&secret)?, version))).collect()
+        let listed = rows.into_iter().map(|(secret, version)| match self.name_as_written(&secret) {
+            Ok(name) => (name, Ok(version)),
+            Err(error) => {
+                self.damaged(&error);
+                (secret.name, Err(error))
+            }
+        });
+        Ok(listed.collect())
     }
 
     /// Writes a new version and makes it the current one. Where a managed token keeps the secret, a renewal follows
@@ -167,7 +191,7 @@ impl<S: Store> Records<S> {
             let managed = match &existing {
                 Some(current) => current.managed,
                 // A token may have been declared before its secret is there.
-                None => self.store.token_of(&new.vault, &new.name).await?.is_some(),
+                None => self.is_managed(&new.vault, &new.name).await?,
             };
             if managed {
                 writes.push(Write::Hasten {

@@ -94,6 +94,8 @@ pub struct Promotion<'a> {
     pub attempt: &'a Attempt,
     /// How many versions of the secret are kept.
     pub keep_versions: u32,
+    /// Whether the token is delivered anywhere: its deliveries become due in the same transaction.
+    pub delivers: bool,
     /// The time now, in Unix seconds.
     pub now: i64,
 }
@@ -245,6 +247,9 @@ impl<S: Store> Records<S> {
         };
         writes.push(self.token_write(token, standing, Some(promotion.fence)));
         writes.extend(self.attempt_writes(token.row.id, promotion.attempt));
+        if promotion.delivers {
+            writes.push(Write::Deliver { token: token.row.id, due: Wall(now.saturating_mul(1000)) });
+        }
         self.commit(writes).await
     }
 

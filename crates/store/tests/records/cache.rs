@@ -251,6 +251,7 @@ fn a_renewal_is_in_memory_before_it_is_acknowledged() {
         written_by: "a test",
         attempt: &attempt(lease.fence),
         keep_versions: 25,
+        delivers: false,
         now: START,
     };
     run(records.promote(&promotion)).unwrap();

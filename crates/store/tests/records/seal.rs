@@ -1,5 +1,7 @@
 //! Rows that were changed outside of Vestal: moved, renamed, edited or swapped. None of them opens.
 
+use std::sync::{Arc, Mutex};
+
 use renewal::Wall;
 use store::rows::{DefinitionKind, Origin, SecretRow, VersionRow};
 use store::{CACHE_BYTES, MemoryStore, RecordError, Records, Store, Write};
@@ -90,9 +92,33 @@ fn a_version_of_another_secret_or_vault_does_not_open_where_it_was_moved_to() {
     let records = records(store);
     let other = VaultName::parse("fabrikam").unwrap();
     assert_sealed(run(records.current(&other, &name("theirs"))), "secret theirs of vault fabrikam");
-    assert_sealed(run(records.secrets(&other, None, 10)), "secret theirs of vault fabrikam");
+    let (_, listed) = run(records.secrets(&other, None, 10)).unwrap().remove(0);
+    assert_sealed(listed, "secret theirs of vault fabrikam");
     let version = run(records.version(&other, &name("theirs"), version.version)).unwrap();
     assert_sealed(records.body(&version), "of secret theirs of vault fabrikam");
+}
+
+#[test]
+fn a_secret_that_does_not_open_hides_no_other_from_a_list_and_is_told_of() {
+    let store = MemoryStore::new();
+    let before = records(store.clone());
+    for secret in ["First", "Mid", "Zoo"] {
+        set(&before, secret, "a value");
+    }
+    let (mut secret, _) = rows(&store, "mid");
+    secret.changed += 1;
+    put_secret(&store, "mid", secret);
+    let records = records(store);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    records.on_damage(move |words| hears.lock().unwrap().push(words.to_owned()));
+    let listed = run(records.secrets(&vault(), None, 10)).unwrap();
+    let shown: Vec<_> = listed.iter().map(|(name, row)| (name.as_written(), row.is_ok())).collect();
+    assert_eq!(shown, [("First", true), ("mid", false), ("Zoo", true)]);
+    assert_sealed(listed.into_iter().nth(1).unwrap().1, "secret mid of vault contoso");
+    let heard = heard.lock().unwrap();
+    assert!(heard.len() == 1 && heard[0].contains("secret mid of vault contoso"), "{heard:?}");
+    assert_sealed(run(records.current(&vault(), &name("mid"))), "secret mid");
 }
 
 #[test]
@@ -169,7 +195,7 @@ fn a_schedule_that_was_edited_only_delays_or_hastens() {
 fn another_key_opens_nothing_and_says_what_to_do() {
     let store = MemoryStore::new();
     set(&records(store.clone()), "key", "one");
-    let other = Records::new(store, keyring(6), std::sync::Arc::new(crate::world::Counting::new()), CACHE_BYTES);
+    let other = Records::new(store, keyring(6), Arc::new(crate::world::Counting::new()), CACHE_BYTES);
     let refused = run(other.current(&vault(), &name("key")));
     let Err(error) = refused else { panic!("another key opens it") };
     assert!(error.to_string().contains("put the right key file back"), "{error}");
@@ -180,7 +206,7 @@ fn what_an_earlier_term_sealed_still_opens() {
     let store = MemoryStore::new();
     set(&records(store.clone()), "key", "one");
     let rotated: Keyring = keyring(5).with_term(2, &vault::Seed::new(&[8; 32])).unwrap();
-    let after = Records::new(store, rotated, std::sync::Arc::new(crate::world::Counting::new()), CACHE_BYTES);
+    let after = Records::new(store, rotated, Arc::new(crate::world::Counting::new()), CACHE_BYTES);
     assert_eq!(crate::world::value(&after, "key"), "one");
     set(&after, "key", "two");
     let current = run(after.current(&vault(), &name("key"))).unwrap();

@@ -22,7 +22,7 @@ fn a_name_stays_as_it_was_first_written() {
     let listed = run(records.secrets(&vault(), None, 10)).unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].0.as_written(), "Discord-Token");
-    assert_eq!(listed[0].1.version, second.version.version);
+    assert_eq!(listed[0].1.as_ref().unwrap().version, second.version.version);
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn publish<S: Store>(
         written_by: "vestal",
         attempt: &attempt(fence),
         keep_versions,
+        delivers: false,
         now: at,
     }))
 }
@@ -143,6 +144,7 @@ fn the_same_value_is_published_anew_where_somebody_wrote_another_meanwhile() {
         written_by: "vestal",
         attempt: &attempt(1),
         keep_versions: 25,
+        delivers: false,
         now: START + 2,
     }))
     .unwrap();

@@ -11,7 +11,8 @@ use std::time::Duration;
 use renewal::{Answer, Boot, Lifetime, Moment, Random, Standing, Terms, Wall};
 use secret::Secret;
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
 use store::{
     Attempt, CACHE_BYTES, Claim, CommitError, Entropy, Lease, MemoryStore, NewSecret, Outcome, Records, Store,
@@ -285,6 +286,22 @@ impl Store for Late {
 
     async fn lanes(&self) -> Result<Vec<LaneRow>, StoreError> {
         self.store.lanes().await
+    }
+
+    async fn delivery(&self, token: TokenId, target: &str) -> Result<Option<DeliveryRow>, StoreError> {
+        self.store.delivery(token, target).await
+    }
+
+    async fn deliveries(&self, after: Option<(TokenId, &str)>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.store.deliveries(after, limit).await
+    }
+
+    async fn due_deliveries(&self, target: &str, now: Wall, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.store.due_deliveries(target, now, limit).await
+    }
+
+    async fn next_delivery(&self, target: &str, now: Wall) -> Result<Option<Wall>, StoreError> {
+        self.store.next_delivery(target, now).await
     }
 
     async fn definition(&self, kind: DefinitionKind, name: &str) -> Result<Option<DefinitionRow>, StoreError> {

@@ -6,12 +6,15 @@ use store::rows::{DefinitionKind, Origin};
 use store::{CommitError, RecordError, Write};
 use vault::{App, MAX_POLICY_NAMES, ObjectId, Pattern, Permissions, Policy};
 
-use super::wire::{AppSecretView, AppView, CreateApp, FailureCode, NewAppSecret, PolicyView};
-use super::{Admin, Answered, Call, Failed, json, no_content};
+use super::wire::{AppSecretView, AppView, CreateApp, FailureCode, NewAppSecret, PolicyView, UtcTime};
+use super::{Admin, Answered, Call, Failed, json};
 use crate::clock;
 
 /// How long the client secret before a new one is still taken, in seconds: a day to change over.
 const OVERLAP: i64 = 86_400;
+
+/// How an app is shown that a policy names and that is gone.
+const DELETED_APP: &str = "(deleted)";
 
 /// The longest name of a policy, in bytes.
 const MAX_POLICY_NAME: usize = 127;
@@ -43,10 +46,13 @@ impl Admin {
         self.issued(name, issued.client_secret.expose_str()).await
     }
 
+    /// Deletes an app, and answers it as it was.
     pub(super) async fn delete_app(&self, name: &str) -> Answered {
+        let apps = self.engine.keyvault().apps().await?;
+        let as_it_was = apps.iter().find(|app| app.name == name).map(app_view);
         let deleting = async { Ok(self.engine.keyvault().delete_app(name).await?) };
         self.audited("AppDelete", "", name, deleting).await?;
-        Ok(no_content())
+        json(&as_it_was)
     }
 
     pub(super) async fn list_policies(&self) -> Answered {
@@ -57,7 +63,7 @@ impl Admin {
             .filter(|policy| policy.removed.is_none())
             .map(|policy| {
                 let app = apps.iter().find(|app| app.body.object_id == policy.body.app);
-                policy_view(policy, app.map_or("(deleted)", |app| &app.name))
+                policy_view(policy, app.map_or(DELETED_APP, |app| &app.name))
             })
             .collect();
         json(&views)
@@ -79,6 +85,7 @@ impl Admin {
         json(&PolicyView { vault: policy.vault.to_string(), origin: Origin::Admin.word().to_owned(), ..wanted })
     }
 
+    /// Removes a policy, and answers it as it was.
     pub(super) async fn remove_policy(&self, name: &str) -> Answered {
         let known = self.engine.records().definition::<Policy>(DefinitionKind::Policy, name).await?;
         let known = known.filter(|known| known.removed.is_none()).ok_or_else(|| {
@@ -87,10 +94,13 @@ impl Admin {
         if known.origin == Origin::File {
             return Err(Failed::owned_by_file("policy", name));
         }
-        let vault = known.body.vault;
+        let vault = known.body.vault.clone();
+        let apps = self.engine.keyvault().apps().await?;
+        let app = apps.iter().find(|app| app.body.object_id == known.body.app);
+        let removed = policy_view(known, app.map_or(DELETED_APP, |app| &app.name));
         let write = Write::RemoveDefinition { kind: DefinitionKind::Policy, name: name.to_owned() };
         self.audited("PolicyRemove", vault.as_str(), name, self.commit(write)).await?;
-        Ok(no_content())
+        json(&removed)
     }
 
     async fn commit(&self, write: Write) -> Result<(), Failed> {
@@ -167,7 +177,11 @@ fn app_view(app: &Declared<App>) -> AppView {
         object_id: app.body.object_id.to_string(),
         origin: app.origin.word().to_owned(),
         secrets: secrets
-            .map(|secret| AppSecretView { id: secret.id.clone(), created: secret.created, ends: secret.ends })
+            .map(|secret| AppSecretView {
+                id: secret.id.clone(),
+                created: UtcTime::from_unix_seconds(secret.created),
+                ends: secret.ends.map(UtcTime::from_unix_seconds),
+            })
             .collect(),
     }
 }

@@ -9,6 +9,7 @@ mod identity;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod time;
 mod tokens;
 pub mod wire;
 
@@ -16,14 +17,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Audit as _, AuditEntry, AuditOutcome, Store as _};
 use vault::{SecretName, VaultName, VersionId};
 
 pub use self::failure::Failed;
-use self::wire::{PREFIX, Status};
+use self::wire::{PREFIX, Status, UtcTime};
 use crate::clock;
 use crate::engine::Engine;
 
@@ -129,7 +130,7 @@ impl Admin {
         json(&Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data: self.engine.data().path().display().to_string(),
-            started_ms: self.engine.started().0,
+            started: UtcTime::from_unix_ms(self.engine.started().0),
             vaults: self.engine.vaults(),
             authority: self.engine.authority(),
             tenant: self.engine.keyvault().tenant(),
@@ -194,12 +195,6 @@ fn json<T: Serialize>(body: &T) -> Answered {
     let mut response = Response::new(Bytes::from(body));
     response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
     Ok(response)
-}
-
-fn no_content() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
 }
 
 fn vault_name(text: &str) -> Result<VaultName, Failed> {

@@ -8,7 +8,7 @@ use store::rows::VersionRow;
 use store::{AuditOutcome, NewSecret, RecordError, Store as _};
 use vault::{SecretBody, SecretName, VaultName, VersionId};
 
-use super::wire::{FailureCode, SecretDetail, SecretValue, SecretView, SetSecret, VersionView};
+use super::wire::{FailureCode, SecretDetail, SecretLine, SecretValue, SecretView, SetSecret, UtcTime, VersionView};
 use super::{Admin, Answered, Call, Failed, json, secret_name, vault_name};
 use crate::clock;
 
@@ -25,9 +25,14 @@ impl Admin {
             let page = self.engine.records().secrets(&vault, after.as_ref(), PAGE).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
-            for (name, row) in &page {
-                let managed = self.engine.records().token_of(&vault, name).await?.is_some();
-                views.push(self.view(&vault, name, row, managed)?);
+            for (name, row) in page {
+                let managed = self.engine.records().is_managed(&vault, &name).await?;
+                let (version, unreadable) = match row.and_then(|row| self.version(&row)) {
+                    Ok(version) => (Some(version), None),
+                    Err(error) => (None, Some(error.to_string())),
+                };
+                let (vault, name) = (vault.as_str().to_owned(), name.as_written().to_owned());
+                views.push(SecretLine { vault, name, version, unreadable, managed });
             }
         }
         json(&views)
@@ -63,6 +68,11 @@ impl Admin {
     pub(super) async fn set_secret(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
         let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
         let wanted: SetSecret = call.json()?;
+        if let (Some(not_before), Some(expires)) = (wanted.not_before, wanted.expires)
+            && expires <= not_before
+        {
+            return Err(Failed::bad_request(format!("the value would end before it begins: {expires}, {not_before}")));
+        }
         let now = clock::unix_seconds();
         let body = SecretBody {
             value: Secret::from(wanted.value),
@@ -77,8 +87,8 @@ impl Admin {
             name: name.clone(),
             body,
             enabled: true,
-            not_before: None,
-            expires: wanted.expires,
+            not_before: wanted.not_before.map(UtcTime::unix_seconds),
+            expires: wanted.expires.map(UtcTime::unix_seconds),
             now,
         };
         let setting = async { Ok(self.engine.records().set(new).await?) };
@@ -111,7 +121,11 @@ impl Admin {
             .expose_str()
             .ok_or_else(|| Failed::bad_request(format!("the value of {name} is not text")))?
             .to_owned();
-        json(&SecretValue { value, version: row.version.to_string(), expires: row.expires })
+        json(&SecretValue {
+            value,
+            version: row.version.to_string(),
+            expires: row.expires.map(UtcTime::from_unix_seconds),
+        })
     }
 
     /// The version's row, of the current one where none is named.
@@ -166,10 +180,10 @@ impl Admin {
         Ok(VersionView {
             id: row.version.to_string(),
             enabled: row.enabled,
-            created: row.created,
-            updated: body.updated,
-            not_before: row.not_before,
-            expires: row.expires,
+            created: UtcTime::from_unix_seconds(row.created),
+            updated: UtcTime::from_unix_seconds(body.updated),
+            not_before: row.not_before.map(UtcTime::from_unix_seconds),
+            expires: row.expires.map(UtcTime::from_unix_seconds),
             content_type: body.content_type,
             tags: BTreeMap::clone(&body.tags),
             written_by: body.written_by,

@@ -1,14 +1,17 @@
 //! Managed tokens, as the operator sees them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use keeper::{Source, TokenDefinition, token_definition_name};
-use renewal::{PauseReason, Standing, Wall};
+use renewal::{PauseReason, Standing};
 use store::rows::{DefinitionKind, TokenRow};
 use store::{Declared, Outcome, RecordError, Store as _, Token};
 use vault::{SecretName, VaultName};
 
-use super::wire::{CredentialView, FailureCode, History, Renewal, TokenDetail, TokenView};
+use super::wire::{
+    AttemptView, CredentialView, FailureCode, History, Renewal, TokenDetail, TokenView, UtcTime, due, whole_seconds,
+};
 use super::{Admin, Answered, Call, Failed, json, secret_name, vault_name};
 use crate::clock;
 
@@ -99,11 +102,11 @@ impl Admin {
             origin: declared.origin.word().to_owned(),
             token_url: provider.map(|provider| provider.token_url.url().to_string()).unwrap_or_default(),
             scope: definition.scope.clone(),
-            obtained_ms: standing.obtained.map(|moment| moment.wall.0),
-            expires_ms: standing.expiry.map(|expiry| expiry.wall.0),
-            lifetime: standing.lifetime.and_then(renewal::Lifetime::known).map(|life| life.as_secs()),
+            obtained: standing.obtained.map(|moment| UtcTime::from_unix_ms(moment.wall.0)),
+            expires: standing.expiry.map(|expiry| UtcTime::from_unix_ms(expiry.wall.0)),
+            lifetime_seconds: standing.lifetime.and_then(renewal::Lifetime::known).map(|life| life.as_secs()),
             lifetime_source,
-            promise: definition.promise,
+            promise_seconds: definition.promise,
             paused: standing.paused.iter().map(|reason| reason.name().to_owned()).collect(),
             credentials,
             warnings,
@@ -116,22 +119,14 @@ impl Admin {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let attempts = self.engine.records().attempts(token.row.id, call.number("before")?, limit).await?;
         let next = if attempts.len() == limit { attempts.last().map(|attempt| attempt.number) } else { None };
-        json(&History { attempts, next })
+        json(&History { attempts: attempts.into_iter().map(AttemptView::from).collect(), next })
     }
 
     /// Renews at once. With `wait`, answers when the attempt is over.
     pub(super) async fn renew(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
         let token = self.token_named(vault, name).await?;
-        if !token.standing.paused.is_empty() {
-            let reasons: Vec<&str> = token.standing.paused.iter().map(|reason| reason.name()).collect();
-            let help = if token.standing.paused.contains(&PauseReason::DefinitionGone) {
-                "write its definition into the configuration file again, and run `vestal apply`".to_owned()
-            } else {
-                format!("`vestal token resume {vault}/{name}` renews it at once")
-            };
-            return Err(
-                Failed::new(FailureCode::Conflict, format!("{name} is paused: {}", reasons.join("; "))).help(help)
-            );
+        if let Some(paused) = still_paused(&token, &token.standing.paused) {
+            return Err(paused);
         }
         let wait = call.number("wait")?.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
         let events = self.engine.events();
@@ -143,7 +138,8 @@ impl Admin {
         };
         let token = self.engine.records().token(token.row.id).await?;
         let declared = self.declared(&token).await?;
-        json(&Renewal { token: self.token_view(&token, declared.as_ref()).await?, attempt })
+        let token = self.token_view(&token, declared.as_ref()).await?;
+        json(&Renewal { token, attempt: attempt.map(AttemptView::from) })
     }
 
     pub(super) async fn pause(&self, vault: &str, name: &str) -> Answered {
@@ -152,8 +148,13 @@ impl Admin {
         self.changed(&token).await
     }
 
+    /// Lifts the pause of a person. Where another holds the token, nothing is lifted: it would stay paused all the same.
     pub(super) async fn resume(&self, vault: &str, name: &str) -> Answered {
         let token = self.token_named(vault, name).await?;
+        let others = token.standing.paused.iter().copied().filter(|reason| *reason != PauseReason::Person).collect();
+        if let Some(paused) = still_paused(&token, &others) {
+            return Err(paused);
+        }
         let resumed = |standing: &mut Standing| {
             standing.resume(PauseReason::Person);
             asked_for(standing);
@@ -223,8 +224,8 @@ impl Admin {
             name,
             state: standing.state(now).name().to_owned(),
             generation: standing.generation,
-            life_left_ms: standing.remaining(now).map(|left| left.0),
-            due_ms: (token.row.due != Wall::NEVER).then_some(token.row.due.0),
+            life_left_seconds: standing.remaining(now).map(|left| whole_seconds(left.0)),
+            due: due(token.row.due),
             provider: declared.map(|declared| declared.body.provider.clone()).unwrap_or_default(),
             owner: declared.and_then(|declared| declared.body.owner.clone()),
             failures: standing.failures,
@@ -249,11 +250,27 @@ impl Admin {
         Ok(match current {
             None => CredentialView { part, source, present: false, expires: None },
             Some(current) => {
-                let expires = current.version.expires;
+                let expires = current.version.expires.map(UtcTime::from_unix_seconds);
                 CredentialView { part, source, present: current.version.enabled, expires }
             }
         })
     }
+}
+
+/// That these reasons hold the token, and what ends the first that a person can end; `None` where nothing holds it.
+fn still_paused(token: &Token, reasons: &BTreeSet<PauseReason>) -> Option<Failed> {
+    let (vault, name) = (&token.row.vault, &token.row.name);
+    let help = if reasons.contains(&PauseReason::DefinitionGone) {
+        "write its definition into the configuration file again, and run `vestal apply`: it goes on from there"
+            .to_owned()
+    } else if reasons.contains(&PauseReason::SecretDeleted) {
+        format!("recover the secret {name} of vault {vault}: it goes on from there")
+    } else {
+        format!("`vestal token resume {vault}/{name}` renews it at once")
+    };
+    let words: Vec<&str> = reasons.iter().map(|reason| reason.name()).collect();
+    let message = format!("{vault}/{name} is paused: {}", words.join("; "));
+    (!reasons.is_empty()).then(|| Failed::new(FailureCode::Conflict, message).help(help))
 }
 
 /// A person asks for a renewal. Where the provider wants somebody's consent, that is how they say that it is given.
@@ -268,8 +285,8 @@ fn unreadable(row: &TokenRow, error: &RecordError) -> TokenView {
         name: row.name.as_written().to_owned(),
         state: UNREADABLE.to_owned(),
         generation: row.generation,
-        life_left_ms: None,
-        due_ms: None,
+        life_left_seconds: None,
+        due: None,
         provider: String::new(),
         owner: None,
         failures: 0,
@@ -282,7 +299,7 @@ fn warning(credential: &CredentialView) -> Option<String> {
     if !present {
         return Some(format!("the {part} is missing or disabled: run `vestal secret set {source}`"));
     }
-    let left = (*expires)? - clock::unix_seconds();
+    let left = (*expires)?.unix_seconds() - clock::unix_seconds();
     if left <= 0 {
         return Some(format!("the {part} has expired, says its secret {source}: get a new one from the provider"));
     }

@@ -1,9 +1,13 @@
-//! What the admin API says, on both sides of the control socket. Times are Unix seconds where they are attributes of
-//! secrets, and milliseconds since the Unix epoch where they are Vestal's own (names end in `_ms`).
+//! What the admin API says, on both sides of the control socket, and what `--json` prints. Instants are RFC 3339 in UTC
+//! ([`UtcTime`]); lengths of time are numbers of seconds, and their names end in `_seconds`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use renewal::Wall;
 use serde::{Deserialize, Serialize};
+
+pub use super::time::UtcTime;
 
 /// The prefix of every path.
 pub const PREFIX: &str = "/vestal/v1";
@@ -51,7 +55,7 @@ pub struct Status {
     /// Its data folder.
     pub data: String,
     /// When it started.
-    pub started_ms: i64,
+    pub started: UtcTime,
     /// `https://host:port` of the first vault, or of the listener where there is none.
     pub vaults: Vec<VaultView>,
     /// The authority's base URL.
@@ -86,6 +90,22 @@ pub struct SecretView {
     pub managed: bool,
 }
 
+/// A secret as lists show it. One whose record in the store doesn't open hides no other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SecretLine {
+    /// Its vault.
+    pub vault: String,
+    /// Its name as first written.
+    pub name: String,
+    /// Its current version; `null` where it can't be read.
+    pub version: Option<VersionView>,
+    /// Why it can't be read; absent where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// Whether a managed token keeps it fresh.
+    pub managed: bool,
+}
+
 /// A version of a secret without its value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VersionView {
@@ -94,13 +114,13 @@ pub struct VersionView {
     /// Whether it may be read.
     pub enabled: bool,
     /// When it was made.
-    pub created: i64,
+    pub created: UtcTime,
     /// When it was last changed.
-    pub updated: i64,
-    /// `nbf`.
-    pub not_before: Option<i64>,
-    /// `exp`.
-    pub expires: Option<i64>,
+    pub updated: UtcTime,
+    /// `nbf`: from when on it is to be used.
+    pub not_before: Option<UtcTime>,
+    /// `exp`: when it ends.
+    pub expires: Option<UtcTime>,
     /// The content type.
     pub content_type: Option<String>,
     /// The tags.
@@ -127,9 +147,12 @@ pub struct SecretDetail {
 pub struct SetSecret {
     /// The value.
     pub value: String,
+    /// `nbf`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<UtcTime>,
     /// `exp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<i64>,
+    pub expires: Option<UtcTime>,
     /// The content type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
@@ -146,7 +169,7 @@ pub struct SecretValue {
     /// The version that it is of.
     pub version: String,
     /// `exp`.
-    pub expires: Option<i64>,
+    pub expires: Option<UtcTime>,
 }
 
 /// A managed token, as lists show it.
@@ -161,10 +184,10 @@ pub struct TokenView {
     pub state: String,
     /// How many times it has been renewed.
     pub generation: u64,
-    /// The life left; absent where no end is known or there is no value yet.
-    pub life_left_ms: Option<i64>,
-    /// When it is next due; absent where only a person can help.
-    pub due_ms: Option<i64>,
+    /// The whole seconds of life left, negative where it is dead; `null` where no end is known or there is no value yet.
+    pub life_left_seconds: Option<i64>,
+    /// When it is next due; `null` where only a person can help.
+    pub due: Option<UtcTime>,
     /// The provider.
     pub provider: String,
     /// Who is told when it is in danger.
@@ -188,15 +211,15 @@ pub struct TokenDetail {
     /// The scopes asked for.
     pub scope: Vec<String>,
     /// When the current value was asked for.
-    pub obtained_ms: Option<i64>,
+    pub obtained: Option<UtcTime>,
     /// When it dies.
-    pub expires_ms: Option<i64>,
-    /// How long it lives in all, in seconds.
-    pub lifetime: Option<u64>,
+    pub expires: Option<UtcTime>,
+    /// How long it lives in all.
+    pub lifetime_seconds: Option<u64>,
     /// Where that is known from.
     pub lifetime_source: Option<String>,
-    /// The life that a reader is sure to find left, in seconds.
-    pub promise: Option<u64>,
+    /// The life that a reader is sure to find left.
+    pub promise_seconds: Option<u64>,
     /// Why it is paused.
     pub paused: Vec<String>,
     /// The secrets that it is obtained with.
@@ -214,17 +237,104 @@ pub struct CredentialView {
     pub source: String,
     /// Whether it is there and enabled.
     pub present: bool,
-    /// When it dies, in Unix seconds, where its secret says so.
-    pub expires: Option<i64>,
+    /// When it dies, where its secret says so.
+    pub expires: Option<UtcTime>,
 }
 
 /// A page of a token's history, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct History {
     /// The attempts.
-    pub attempts: Vec<store::Attempt>,
+    pub attempts: Vec<AttemptView>,
     /// Ask with `before=` this for the next page; absent on the last one.
     pub next: Option<u64>,
+}
+
+/// What came of one attempt to renew a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// Its number; the token's attempts count up, with gaps where a claim was given back.
+    pub number: u64,
+    /// When it began.
+    pub started: UtcTime,
+    /// How long it took, from the claim to the provider's answer, read.
+    pub took_seconds: f64,
+    /// What came of it.
+    pub outcome: OutcomeView,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The provider's name for an answer, from its headers.
+    pub request_id: Option<String>,
+    /// When the token is next due; `null` where only a person can help.
+    pub next_due: Option<UtcTime>,
+    /// How many later attempts ended in just the same way; they have no line of their own.
+    pub repeats: u64,
+    /// When the last of those repeats began.
+    pub last_repeat: Option<UtcTime>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum OutcomeView {
+    /// A new value, or the same one with a later end.
+    Renewed {
+        /// The generation that it became; `null` where the provider gave the same value again.
+        generation: Option<u64>,
+        /// How long it lives in all, where that is known.
+        lifetime_seconds: Option<u64>,
+        /// Where the lifetime came from.
+        lifetime_source: String,
+        /// What was odd about the answer; absent where nothing was.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// No token.
+    Failed {
+        /// The kind of failure: `transient`, `throttled`, `client`.
+        class: String,
+        /// The provider's error code, if it is one of those that are known to be harmless.
+        error: Option<String>,
+        /// What a person reads: what happened, and what to do.
+        words: String,
+    },
+}
+
+impl From<store::Attempt> for AttemptView {
+    fn from(attempt: store::Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            started: UtcTime::from_unix_ms(attempt.started),
+            took_seconds: Duration::from_millis(attempt.took).as_secs_f64(),
+            outcome: attempt.outcome.into(),
+            status: attempt.status,
+            request_id: attempt.request_id,
+            next_due: due(Wall(attempt.next_due)),
+            repeats: attempt.repeats,
+            last_repeat: attempt.last_repeat.map(UtcTime::from_unix_ms),
+        }
+    }
+}
+
+impl From<store::Outcome> for OutcomeView {
+    fn from(outcome: store::Outcome) -> Self {
+        match outcome {
+            store::Outcome::Renewed { generation, lifetime, lifetime_source, note } => {
+                Self::Renewed { generation, lifetime_seconds: lifetime, lifetime_source, note }
+            }
+            store::Outcome::Failed { class, error, words } => Self::Failed { class, error, words },
+        }
+    }
+}
+
+/// A due time; none where it never comes.
+pub(super) fn due(wall: Wall) -> Option<UtcTime> {
+    (wall != Wall::NEVER).then_some(UtcTime::from_unix_ms(wall.0))
+}
+
+/// Life left in whole seconds, rounded down: negative from the instant of death.
+pub(crate) fn whole_seconds(ms: i64) -> i64 {
+    ms.div_euclid(1000)
 }
 
 /// What asking for a renewal came to.
@@ -233,7 +343,7 @@ pub struct Renewal {
     /// The token after it, or as it is where nobody waited.
     pub token: TokenView,
     /// The attempt that was made, where somebody waited for it and it came.
-    pub attempt: Option<store::Attempt>,
+    pub attempt: Option<AttemptView>,
 }
 
 /// An app registration.
@@ -257,9 +367,9 @@ pub struct AppSecretView {
     /// Its id.
     pub id: String,
     /// When it was made.
-    pub created: i64,
+    pub created: UtcTime,
     /// When it ends.
-    pub ends: Option<i64>,
+    pub ends: Option<UtcTime>,
 }
 
 /// A wish for an app.
@@ -316,6 +426,9 @@ pub struct FileDefinitions {
 pub struct PlanView {
     /// One line of what changes for each definition, in a stable order.
     pub changes: Vec<ChangeView>,
+    /// The secrets that the file names and that are not there yet, as `vault/name`: what needs them waits for them.
+    #[serde(default)]
+    pub missing_secrets: Vec<String>,
 }
 
 /// A definition that changes.
@@ -336,8 +449,8 @@ pub struct ChangeView {
 pub struct FieldChange {
     /// The field.
     pub field: String,
-    /// What it was.
+    /// What it was, as it is written in a configuration: `10m`.
     pub from: Option<String>,
-    /// What it will be.
+    /// What it will be, written likewise.
     pub to: Option<String>,
 }

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use super::deliver::Failure;
 use super::message::Alert;
 use crate::config::{AlertCommand, Period};
+use crate::system_error::in_words;
 
 /// How long a program may run; then it is killed.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(30);
@@ -48,7 +49,7 @@ impl Program {
             Ok(Ok(status)) => Err(Failure::new(format!(
                 "{path} ended with {status}: run it by hand, with an alert's JSON on its standard input"
             ))),
-            Ok(Err(error)) => Err(Failure::new(format!("{path} can't be waited for: {error}"))),
+            Ok(Err(error)) => Err(Failure::new(format!("{path} can't be waited for: {}", in_words(&error)))),
             Err(_) => {
                 // An error means that it has just ended by itself.
                 drop(child.kill().await);
@@ -69,7 +70,7 @@ impl Program {
             _ if error.raw_os_error() == Some(EXEC_FORMAT) => "; a script begins with a line such as #!/bin/sh",
             _ => "",
         };
-        Failure::new(format!("{} can't be run: {error}{next_step}", self.path.display()))
+        Failure::new(format!("{} can't be run: {}{next_step}", self.path.display(), in_words(error)))
     }
 }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use keeper::Event;
+use keeper::{DeliveryEvent, DeliveryOutcome, Event};
 use renewal::{FailureClass, Notice, TokenState, Wall};
 use serde::Serialize;
 use store::{Attempt, Entropy as _, Outcome};
@@ -19,7 +19,8 @@ pub struct Alert {
     pub id: String,
     /// When it was raised, in UTC (RFC 3339).
     pub time: String,
-    /// What happened: `failing`, `expiring`, `recovered` or `promise too long`.
+    /// What happened: `failing`, `expiring`, `recovered`, `promise too long`, `delivery failing`, `delivery recovered` or
+    /// `delivery changed`.
     pub event: &'static str,
     /// The vault of the token's secret.
     pub vault: String,
@@ -27,12 +28,15 @@ pub struct Alert {
     pub token: String,
     /// Who is to be told, as the token's definition names them; `null` where it names nobody.
     pub owner: Option<String>,
-    /// The token's state: `fresh`, `retrying`, `expiring`, `expired`, `needs consent`, …
-    pub state: &'static str,
-    /// How many times it has been renewed.
-    pub generation: u64,
+    /// The token's state: `fresh`, `retrying`, `expiring`, `expired`, `needs consent`, …; `null` where the alert is about a
+    /// delivery.
+    pub state: Option<&'static str>,
+    /// How many times it has been renewed; `null` where the alert is about a delivery.
+    pub generation: Option<u64>,
     /// How many seconds of life it has left, negative where it is dead; `null` where no end is known.
     pub life_left_seconds: Option<i64>,
+    /// The target, where the alert is about a delivery; `null` elsewhere.
+    pub target: Option<String>,
     /// What happened and what to do next.
     pub words: String,
     /// The attempt that failed; `null` where none did.
@@ -60,25 +64,87 @@ impl Alert {
         let to = owner.as_ref().map_or_else(String::new, |owner| format!(" (owner: {owner})"));
         let text = format!("{}/{} {headline}: {words}{to}", event.vault, event.name.as_written());
         Self {
-            id: SystemEntropy.bytes16().iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: new_id(),
             time: date(now),
             event: notice.name(),
             vault: event.vault.as_str().to_owned(),
             token: event.name.as_written().to_owned(),
             owner,
-            state: event.state.name(),
-            generation: event.generation,
+            state: Some(event.state.name()),
+            generation: Some(event.generation),
             life_left_seconds: event.life_left.map(|left| left.div_euclid(1000)),
+            target: None,
             words,
             failure: event.attempt.and_then(failure),
             text,
         }
     }
 
+    /// The alert for what became of a delivery, raised at `now`, where its owner is to hear of it.
+    pub fn of_delivery(event: &DeliveryEvent<'_>, now: Wall) -> Option<Self> {
+        let target = event.target;
+        let token = format!("{}/{}", event.vault, event.name.as_written());
+        let (kind, headline, words, failure) = match event.outcome {
+            DeliveryOutcome::Failed { alert: true, kind, words, failures } => (
+                "delivery failing",
+                format!("is not delivered to {target}"),
+                format!(
+                    "{}. {failures} attempts in a row failed; `vestal token show {token}` tells what {target} holds",
+                    words.trim_end_matches('.')
+                ),
+                Some(AlertFailure { class: kind.word().to_owned(), error: None, status: None }),
+            ),
+            DeliveryOutcome::Delivered { recovered: true, .. } => (
+                "delivery recovered",
+                format!("is delivered to {target} again"),
+                "nothing is to be done".to_owned(),
+                None,
+            ),
+            DeliveryOutcome::Changed { repaired: true } => (
+                "delivery changed",
+                format!("was changed in {target} by somebody else"),
+                "it was delivered again over the change; see who else writes it there".to_owned(),
+                None,
+            ),
+            DeliveryOutcome::Changed { repaired: false } => (
+                "delivery changed",
+                format!("was changed in {target} by somebody else"),
+                format!(
+                    "it is left so until the next generation; `vestal token deliver {token}` delivers it now, \
+                     `on_change = \"repair\"` always"
+                ),
+                None,
+            ),
+            DeliveryOutcome::Delivered { .. } | DeliveryOutcome::Failed { .. } => return None,
+        };
+        let owner = event.owner.map(str::to_owned);
+        let to = owner.as_ref().map_or_else(String::new, |owner| format!(" (owner: {owner})"));
+        let text = format!("{token} {headline}: {words}{to}");
+        Some(Self {
+            id: new_id(),
+            time: date(now),
+            event: kind,
+            vault: event.vault.as_str().to_owned(),
+            token: event.name.as_written().to_owned(),
+            owner,
+            state: None,
+            generation: None,
+            life_left_seconds: None,
+            target: Some(target.to_owned()),
+            words,
+            failure,
+            text,
+        })
+    }
+
     /// The JSON, on one line.
     pub(super) fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("words and numbers are JSON")
     }
+}
+
+fn new_id() -> String {
+    SystemEntropy.bytes16().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Which alert it is, for the log.
@@ -236,6 +302,7 @@ pub(super) mod tests {
                 "state": "retrying",
                 "generation": 12,
                 "life_left_seconds": 90,
+                "target": null,
                 "words": words,
                 "failure": { "class": "client", "error": "invalid_client", "status": 401 },
                 "text": format!("dev/Api-Token is failing: {words} (owner: ops@example.com)"),

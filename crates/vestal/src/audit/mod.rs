@@ -14,7 +14,8 @@
 //! their numbers; the line after them says how many they were: `{"seq":12,"time":"…","operation":"AuditGap","lost":4}`.
 //! A line that a crash tore was never acknowledged, and is removed at the next start.
 //!
-//! A file that is moved away, as a log is rotated, is begun anew with the next line; the numbers go on.
+//! A file that is moved away, as a log is rotated, is begun anew with the next line; the numbers go on. This may happen
+//! at any moment: a line that is being written stands in the file that was moved, and in no other.
 
 mod file;
 mod line;

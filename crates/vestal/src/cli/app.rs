@@ -8,7 +8,7 @@ use super::name::plain_name;
 use super::problem::Problem;
 use super::session::Session;
 use super::table::Table;
-use super::when::{self, Clock};
+use super::when::Clock;
 use crate::admin::wire::{AppView, CreateApp, NewAppSecret, Status};
 
 #[derive(Subcommand)]
@@ -89,7 +89,7 @@ fn rotate_secret(arguments: &RotateArguments, session: &mut Session) -> Result<(
     show_once(&new, "has a new client secret", &client, session)?;
     // The one that was shown is the last.
     let others = new.app.secrets.split_last().map_or(&[][..], |(_, others)| others);
-    for end in others.iter().filter_map(|secret| secret.ends.map(when::ms)) {
+    for end in others.iter().filter_map(|secret| secret.ends) {
         let (end, left) = (session.clock.absolute(end), session.clock.relative(end));
         session.note_unless_json(&format!("The one before is still taken: it ends {left} ({end})."))?;
     }
@@ -133,7 +133,7 @@ fn table(apps: &[AppView], clock: &Clock) -> Table {
         let secrets: Vec<String> = app
             .secrets
             .iter()
-            .map(|secret| match secret.ends.map(when::ms) {
+            .map(|secret| match secret.ends {
                 None => format!("{} without end", secret.id),
                 Some(end) if clock.is_past(end) => format!("{} ended {}", secret.id, clock.relative(end)),
                 Some(end) => format!("{} ends {}", secret.id, clock.relative(end)),
@@ -151,8 +151,12 @@ fn delete(arguments: &DeleteArguments, session: &mut Session) -> Result<(), Prob
     if !yes {
         confirm(name, &mut session.input)?;
     }
-    client.delete(&format!("/apps/{name}"))?;
-    session.note_unless_json(&format!("The app {name} is deleted: whatever used it is refused from now on."))
+    // As it was; there is nothing to show where it went while it was asked for.
+    let deleted: Option<AppView> = client.delete(&format!("/apps/{name}"))?;
+    if session.json {
+        return session.output.json(&deleted);
+    }
+    session.output.note(&format!("The app {name} is deleted: whatever used it is refused from now on."))
 }
 
 fn confirm(name: &str, input: &mut Input) -> Result<(), Problem> {
@@ -163,7 +167,7 @@ fn confirm(name: &str, input: &mut Input) -> Result<(), Problem> {
     let question = format!("Whatever uses the app {name} is refused from then on. Type its name to delete it: ");
     let answer = questions
         .line(&question)
-        .map_err(|error| Problem::failed(format!("the terminal can't be asked: {error}")).help("say so with --yes"))?;
+        .map_err(|error| Problem::io("the terminal can't be asked", &error).help("say so with --yes"))?;
     if answer.trim() == name { Ok(()) } else { Err(Problem::usage("that is not its name: nothing was deleted")) }
 }
 

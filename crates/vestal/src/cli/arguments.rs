@@ -68,7 +68,7 @@ pub(super) struct Everywhere {
     /// The vault that is meant where a NAME doesn't say; not needed where there is only one
     #[arg(long, global = true, value_name = "VAULT", env = "VESTAL_VAULT", hide_env_values = true)]
     vault: Option<SaidVault>,
-    /// Print JSON, the same that the admin API answers
+    /// Print one JSON value in place of words; `dev` and `serve` print one a line
     #[arg(long, global = true)]
     pub(super) json: bool,
     /// Use colours: on terminals without NO_COLOR, always, or never
@@ -113,7 +113,7 @@ impl FromStr for SaidVault {
 pub(super) enum Command {
     /// Start everything in one process, with a sandbox provider, to try Vestal out
     Dev(DevArguments),
-    /// Run a configuration
+    /// Run Vestal with a configuration file
     Serve(ServeArguments),
     /// Say what is wrong with a configuration, or what it would do
     #[command(before_help = "\
@@ -151,6 +151,13 @@ Next: `vestal token list` shows how the tokens stand.")]
     Vault(VaultCommand),
     /// Show the running Vestal; exit status 1 if it is not ready
     Status,
+    /// Print the JSON schema of the configuration file, for editors
+    #[command(before_help = "\
+Examples:
+  vestal schema > vestal.schema.json    beside vestal.toml, whose first line is `#:schema vestal.schema.json`")]
+    #[command(after_help = "\
+With it an editor completes the settings, explains them, and marks mistakes. Next: `vestal check`.")]
+    Schema,
     /// Print completions for a shell
     Completions(CompletionsArguments),
 }

@@ -13,7 +13,7 @@ use super::folder::{CONFIG_FILE, Folder};
 use super::problem::Problem;
 use super::session::Session;
 use super::when::plural;
-use crate::admin::wire::SecretView;
+use crate::admin::wire::SecretLine;
 use crate::config::{self, Config, ConfigErrors, Explanation, ProblemRecord};
 
 /// What `check --json` prints, whatever was found.
@@ -75,12 +75,14 @@ fn missing_secrets(config: &Config) -> Result<Option<ConfigErrors>, Problem> {
     let client = Client::new(Folder { path: config.process.store.data.clone(), named: true })?;
     let mut there: BTreeSet<(VaultName, String)> = BTreeSet::new();
     for vault in config.definitions.vaults.iter().filter_map(|vault| VaultName::parse(&vault.name).ok()) {
-        let secrets: Vec<SecretView> = match client.get(&format!("/vaults/{vault}/secrets")) {
+        let secrets: Vec<SecretLine> = match client.get(&format!("/vaults/{vault}/secrets")) {
             // A vault that isn't there yet has no secrets.
             Err(problem) if problem.exit() == Exit::NotFound => Vec::new(),
             answer => answer?,
         };
-        let present = secrets.into_iter().filter(|secret| secret.version.enabled);
+        // One that can't be read is there: to set it is not what mends it.
+        let present =
+            secrets.into_iter().filter(|secret| secret.version.as_ref().is_none_or(|version| version.enabled));
         there.extend(present.map(|secret| (vault.clone(), secret.name.to_ascii_lowercase())));
     }
     let is_there = |vault: &VaultName, name: &SecretName| there.contains(&(vault.clone(), name.folded().to_owned()));

@@ -18,6 +18,7 @@ use super::exit::Exit;
 use super::folder::{Folder, HOW_TO_START, socket};
 use super::problem::Problem;
 use crate::admin::wire::{Failure, FailureCode, PREFIX};
+use crate::system_error::in_words;
 
 /// How long an answer may take that waits for nothing but the store.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,7 +60,7 @@ impl Client {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Problem::failed(format!("no event loop can be made: {error}")))?;
+            .map_err(|error| Problem::io("no event loop can be made", &error))?;
         Ok(Self { socket: socket(&folder.path), folder, runtime })
     }
 
@@ -88,9 +89,9 @@ impl Client {
         self.call(Method::PUT, path, Some(json(body)?), PATIENCE)
     }
 
-    /// Takes something away. There is no answer but that it is done.
-    pub(super) fn delete(&self, path: &str) -> Result<(), Problem> {
-        self.exchange(Method::DELETE, path, None, PATIENCE).map(drop)
+    /// Takes something away. The answer is what it was.
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        self.call(Method::DELETE, path, None, PATIENCE)
     }
 
     fn call<T: DeserializeOwned>(
@@ -166,7 +167,7 @@ impl Client {
                     unreachable(format!("you may not speak to the Vestal on the data folder {folder}"))
                         .help("only the user that it runs as may: run this command as that user")
                 }
-                _ => unreachable(format!("{} can't be used: {error}", self.socket.display()))
+                _ => unreachable(format!("{} can't be used: {}", self.socket.display(), in_words(&error)))
                     .help("a socket's path has at most 107 bytes; name the data folder with --dir"),
             },
             Silence::Foreign { owner, us } => unreachable(format!(

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap_complete::Shell;
+use serde_json::json;
 
 use super::arguments;
 use super::problem::Problem;
@@ -22,5 +23,9 @@ pub(super) struct CompletionsArguments {
 pub(super) fn run(arguments: &CompletionsArguments, session: &mut Session) -> Result<(), Problem> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut arguments::command(), "vestal", &mut script);
-    session.output.value(&String::from_utf8_lossy(&script))
+    let script = String::from_utf8_lossy(&script);
+    if session.json {
+        return session.output.json(&json!({ "shell": arguments.shell.to_string(), "script": script }));
+    }
+    session.output.value(&script)
 }

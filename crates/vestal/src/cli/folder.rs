@@ -45,8 +45,8 @@ impl Said {
         }
         if let Some(config) = &self.config {
             let text = fs::read_to_string(config).map_err(|error| {
-                Problem::usage(format!("the configuration {} can't be read: {error}", config.display()))
-                    .help("name the data folder itself with --dir")
+                Problem::unreadable(config, &error)
+                    .help("name another with --config, or the data folder itself with --dir")
             })?;
             return Ok(named(data_folder(config, &text)));
         }

@@ -6,7 +6,6 @@ use vault::VersionId;
 use super::name::Named;
 use super::problem::Problem;
 use super::session::Session;
-use super::when;
 use crate::admin::wire::SecretValue;
 
 #[derive(Args)]
@@ -35,7 +34,7 @@ pub(super) fn run(arguments: GetArguments, session: &mut Session) -> Result<(), 
         return session.output.json(&value);
     }
     session.output.value(&value.value)?;
-    match value.expires.map(when::ms) {
+    match value.expires {
         Some(end) if session.clock.is_past(end) => {
             session.output.warn(&format!("this value ended {}", session.clock.both(end)))
         }

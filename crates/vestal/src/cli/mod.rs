@@ -23,6 +23,7 @@ mod policy;
 mod problem;
 mod reference;
 mod running;
+mod schema;
 mod secret;
 mod session;
 mod start;
@@ -123,6 +124,7 @@ fn carry_out(command: Command, session: &mut Session, entries: &Entries) -> Resu
         Command::Policy(command) => policy::run(command, session),
         Command::Vault(command) => vaults::run(&command, session),
         Command::Status => return status::run(session),
+        Command::Schema => schema::run(session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     };
     done.map(|()| Exit::Done)

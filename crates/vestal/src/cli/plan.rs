@@ -21,7 +21,8 @@ pub(super) fn plan(session: &mut Session) -> Result<(), Problem> {
     if session.json {
         return session.output.json(&plan);
     }
-    session.output.text(&render(&plan, "to add", "to change", "to remove"))
+    session.output.text(&render(&plan, "to add", "to change", "to remove"))?;
+    tell_what_is_missing(&plan, session)
 }
 
 pub(super) fn apply(session: &mut Session) -> Result<(), Problem> {
@@ -30,7 +31,17 @@ pub(super) fn apply(session: &mut Session) -> Result<(), Problem> {
     if session.json {
         return session.output.json(&done);
     }
-    session.output.text(&render(&done, "added", "changed", "removed"))
+    session.output.text(&render(&done, "added", "changed", "removed"))?;
+    tell_what_is_missing(&done, session)
+}
+
+/// What a token that waits for its credential is waiting for, with the next step.
+fn tell_what_is_missing(plan: &PlanView, session: &Session) -> Result<(), Problem> {
+    if plan.missing_secrets.is_empty() {
+        return Ok(());
+    }
+    let steps = plan.missing_secrets.iter().map(|secret| format!("\n  vestal secret set {secret}"));
+    session.output.note(&format!("Not there yet, and waited for. Next:{}", steps.collect::<String>()))
 }
 
 /// The configuration, if there is no mistake in it, and the process that it is for: the one that was named, or the one
@@ -38,8 +49,7 @@ pub(super) fn apply(session: &mut Session) -> Result<(), Problem> {
 fn read(session: &Session) -> Result<(Client, FileDefinitions), Problem> {
     let path = session.said.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
     let config = config::load(&path).map_err(|errors| mistakes(&errors, &path))?;
-    let text = fs::read_to_string(&path)
-        .map_err(|error| Problem::usage(format!("{} can't be read: {error}", path.display())))?;
+    let text = fs::read_to_string(&path).map_err(|error| Problem::unreadable(&path, &error))?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

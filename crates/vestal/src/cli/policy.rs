@@ -51,8 +51,11 @@ pub(super) fn run(command: PolicyCommand, session: &mut Session) -> Result<(), P
         PolicyCommand::Set(arguments) => set(arguments, session),
         PolicyCommand::List => list(session),
         PolicyCommand::Remove { name } => {
-            session.client()?.delete(&format!("/policies/{name}"))?;
-            session.note_unless_json(&format!("The policy {name} is removed."))
+            let removed: PolicyView = session.client()?.delete(&format!("/policies/{name}"))?;
+            if session.json {
+                return session.output.json(&removed);
+            }
+            session.output.note(&format!("The policy {name} is removed."))
         }
     }
 }
@@ -69,7 +72,8 @@ fn set(arguments: SetArguments, session: &mut Session) -> Result<(), Problem> {
     }
     let PolicyView { name, app, vault, permissions, names, .. } = &set;
     let secrets = if names.is_empty() { "every secret".to_owned() } else { names.join(", ") };
-    session.output.note(&format!("Policy {name}: {app} may {} {secrets} in {vault}.", permissions.join(", ")))
+    let may = if is_whole(permissions) { "do everything with".to_owned() } else { permissions.join(", ") };
+    session.output.note(&format!("Policy {name}: {app} may {may} {secrets} in {vault}."))
 }
 
 fn list(session: &mut Session) -> Result<(), Problem> {
@@ -92,7 +96,7 @@ fn list(session: &mut Session) -> Result<(), Problem> {
             policy.name.into(),
             policy.app.into(),
             policy.vault.into(),
-            policy.permissions.join(",").into(),
+            if is_whole(&policy.permissions) { ALL.to_owned() } else { policy.permissions.join(",") }.into(),
             names.into(),
             policy.origin.into(),
         ]);
@@ -118,6 +122,11 @@ fn whole(words: Vec<String>) -> Vec<String> {
     } else {
         words
     }
+}
+
+/// Whether these are all that there are.
+fn is_whole(words: &[String]) -> bool {
+    Permission::ALL.iter().all(|permission| words.iter().any(|word| word == permission.as_str()))
 }
 
 fn pattern(text: &str) -> Result<String, String> {

@@ -1,8 +1,11 @@
 //! Why a command did not do what it was asked, for the person who asked.
 
+use std::fmt;
 use std::io;
+use std::path::Path;
 
 use super::exit::Exit;
+use crate::system_error::in_words;
 
 /// Why a command ended before its time. It becomes `error:` and `help:` on standard error, and the exit status.
 #[derive(Debug)]
@@ -44,6 +47,20 @@ impl Problem {
         Self::new(Exit::Usage, message)
     }
 
+    /// What the system refused: `what` completed by why.
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        Self::failed(format!("{what}: {}", in_words(error)))
+    }
+
+    /// What was asked for with a file that the system refuses: another is to be named.
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        Self::usage(match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no file {path}"),
+            _ => format!("{path} can't be read: {}", in_words(error)),
+        })
+    }
+
     /// A problem that is laid out already.
     pub fn shown(exit: Exit, text: impl Into<String>) -> Self {
         Self::Shown { exit, text: text.into() }
@@ -72,7 +89,7 @@ impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::ReaderGone,
-            _ => Self::failed(format!("the output can't be written: {error}")),
+            _ => Self::io("the output can't be written", &error),
         }
     }
 }

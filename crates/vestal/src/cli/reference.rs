@@ -16,8 +16,18 @@ const INTRODUCTION: &str = "\
 running Vestal over `control.sock` in its data folder, and may do what the user may that it runs as.
 
 Standard output carries what was asked for and nothing else; what is said about it goes to standard error. On a terminal
-tables are wrapped and coloured; in a pipe they are plain, a line a row. Scripts use `--json`, which prints what the admin
-API answers, and the exit status. A secret is never an argument.
+tables are wrapped and coloured; in a pipe they are plain, a line a row. Scripts use `--json` and the exit status. A secret
+is never an argument.
+
+## JSON
+
+With `--json` every command that succeeds prints one JSON value, the same that the admin API answers; `dev` and `serve`
+print one a line, with what it tells of in `event`, and `dev` the word `ready` before that which says so. What went wrong is said on standard error and by the exit status.
+
+- Instants are texts of RFC 3339 in UTC: `\"2026-11-22T21:04:05Z\"`, with a fraction of a second where they have one.
+- Lengths of time are numbers of seconds. Their names end in `_seconds`.
+- What is not known, or is not there, is `null`.
+- Values of a configuration that `plan` and `apply` show are texts as they are written in the file: `\"10m\"`.
 
 ";
 

@@ -43,13 +43,12 @@ fn begin(json: bool, output: &Output, log: &str) -> Result<Runtime, Problem> {
     process::raise_file_limit();
     tls::install_crypto_provider();
     logging::init(json, output.colors_on_stderr(), log);
-    Runtime::new().map_err(|error| Problem::failed(format!("no event loop can be made: {error}")))
+    Runtime::new().map_err(|error| Problem::io("no event loop can be made", &error))
 }
 
 /// What completes when somebody wants the program to end: Ctrl-C, or a service manager.
 fn stop() -> Result<impl Future<Output = ()>, Problem> {
-    let listen =
-        |kind| signal(kind).map_err(|error| Problem::failed(format!("signals can't be listened for: {error}")));
+    let listen = |kind| signal(kind).map_err(|error| Problem::io("signals can't be listened for", &error));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {
@@ -65,8 +64,14 @@ fn ready(engine: &Engine, file: &Path, json: bool) -> String {
     if json {
         let observe = format!("http://{}", engine.addresses().observe);
         let control = engine.data().control_socket().display().to_string();
-        let told = json!({ "vaults": vaults, "authority": engine.authority(), "observe": observe, "control": control });
-        return format!("ready {told}");
+        return json!({
+            "event": "ready",
+            "vaults": vaults,
+            "authority": engine.authority(),
+            "observe": observe,
+            "control": control,
+        })
+        .to_string();
     }
     let vaults = if vaults.is_empty() { "no vault yet".to_owned() } else { vaults.join("  ") };
     format!("ready  {vaults}  ({}, ctrl-c ends it)", file.display())

@@ -11,7 +11,7 @@ use super::folder::{CONFIG_FILE, DEV_FOLDER};
 use super::problem::Problem;
 use super::session::Session;
 use super::{Entries, output::Output};
-use crate::config::Period;
+use crate::config::{Period, PeriodError};
 use crate::sandbox::Faults;
 
 /// What `vestal dev` is to do.
@@ -57,9 +57,9 @@ pub(super) struct DevArguments {
     /// The share of the sandbox's answers that are errors (500), from 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0")]
     sandbox_fail: Share,
-    /// How late the sandbox answers, such as 2s
-    #[arg(long, value_name = "DURATION")]
-    sandbox_delay: Option<Period>,
+    /// How late the sandbox answers, such as 2s or 300ms
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    sandbox_delay: Option<Duration>,
     /// The share of the sandbox's answers that say `too many requests` (429), from 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0")]
     sandbox_throttle: Share,
@@ -71,6 +71,8 @@ Examples:
   vestal serve                         ./vestal.toml
   vestal serve --config prod.toml")]
 #[command(after_help = "\
+What credentials are missing is said at the start, each with the command that sets it. A token that never had a value
+raises no alert for them before it was tried three times: half an hour after the last change.
 SIGHUP reads the file's definitions again. What says how the process runs is read at its start alone.
 Next: `vestal secret set NAME` for each secret that the file names, then `vestal token list`.")]
 pub(super) struct ServeArguments {}
@@ -91,7 +93,7 @@ pub(super) fn dev(arguments: DevArguments, session: &mut Session, entries: &Entr
         fail: sandbox_fail.0,
         limit: sandbox_throttle.0,
         slow: if sandbox_delay.is_some() { 1.0 } else { 0.0 },
-        delay: sandbox_delay.map_or(well_behaved.delay, Period::duration),
+        delay: sandbox_delay.unwrap_or(well_behaved.delay),
         ..well_behaved
     };
     let dir = session.said.folder.clone().unwrap_or_else(|| PathBuf::from(DEV_FOLDER));
@@ -121,10 +123,37 @@ impl FromStr for Share {
     }
 }
 
+/// A length of time to the millisecond, as nothing else here needs it.
+fn delay(text: &str) -> Result<Duration, String> {
+    let millis = text.trim().strip_suffix("ms").and_then(|number| number.trim().parse::<u32>().ok());
+    match (millis, text.parse::<Period>()) {
+        (Some(millis), _) => Ok(Duration::from_millis(u64::from(millis))),
+        (None, Ok(period)) => Ok(period.duration()),
+        (None, Err(PeriodError::NotWholeSeconds)) => Err("write parts of a second as milliseconds: 300ms".to_owned()),
+        (None, Err(error)) => Err(error.to_string()),
+    }
+}
+
 fn some_time(text: &str) -> Result<Period, String> {
-    let period: Period = text.parse().map_err(|error: crate::config::PeriodError| error.to_string())?;
+    let period: Period = text.parse().map_err(|error: PeriodError| error.to_string())?;
     if period.seconds() == 0 { Err("a token lives for one second at least".to_owned()) } else { Ok(period) }
 }
 
 /// What starts a running Vestal.
 pub type Entry<Options> = fn(Options, &Output) -> Result<(), Problem>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_may_be_shorter_than_a_second() {
+        for (text, ms) in [("300ms", 300), ("2s", 2_000), ("1m 30s", 90_000), (" 5 ms", 5), ("1500ms", 1_500)] {
+            assert_eq!(delay(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["300", "0.3", "-5ms", "ms", ""] {
+            assert!(delay(text).is_err(), "{text}");
+        }
+        assert!(delay("1s 300ms").expect_err("two units").contains("300ms"));
+    }
+}

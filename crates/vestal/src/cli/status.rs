@@ -28,8 +28,7 @@ fn render(status: &Status, clock: &Clock, width: Option<usize>) -> String {
         Cell::styled(style::BAD, format!("not ready: {}", status.not_ready.join("; ")))
     };
     fields.add("State", ready);
-    fields
-        .add("Running since", format!("{} ({})", clock.absolute(status.started_ms), clock.relative(status.started_ms)));
+    fields.add("Running since", format!("{} ({})", clock.absolute(status.started), clock.relative(status.started)));
     fields.add("Data folder", &status.data);
     fields.add("Authority", &status.authority);
     fields.add("Tenant", &status.tenant);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::admin::wire::UtcTime;
+
 /// What tells the time, and the zone that it is told in.
 #[derive(Clone)]
 pub struct Clock {
@@ -16,8 +18,8 @@ pub struct Clock {
 
 impl Clock {
     /// A time as it is seen from now: `in 42 min`, `3 days ago`, `now`.
-    pub(super) fn relative(&self, at_ms: i64) -> String {
-        let away = at_ms.saturating_sub((self.now_ms)());
+    pub(super) fn relative(&self, at: UtcTime) -> String {
+        let away = at.unix_ms().saturating_sub((self.now_ms)());
         match (length_ms(away), away) {
             (_, -999..=999) => "now".to_owned(),
             (length, 1000..) => format!("in {length}"),
@@ -26,28 +28,23 @@ impl Clock {
     }
 
     /// A time by the calendar: `2026-11-22 21:04:05 UTC`.
-    pub(super) fn absolute(&self, at_ms: i64) -> String {
-        match Timestamp::from_millisecond(at_ms) {
+    pub(super) fn absolute(&self, at: UtcTime) -> String {
+        match Timestamp::from_millisecond(at.unix_ms()) {
             Ok(at) => at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
-            // Beyond the year 9999. Somebody wrote such an `exp`.
-            Err(_) => format!("{} seconds since 1970", at_ms / 1000),
+            // Beyond the calendar. Somebody wrote such an `exp`.
+            Err(_) => "after the year 9999".to_owned(),
         }
     }
 
     /// Both: `in 42 min (2026-11-22 21:46:05 UTC)`.
-    pub(super) fn both(&self, at_ms: i64) -> String {
-        format!("{} ({})", self.relative(at_ms), self.absolute(at_ms))
+    pub(super) fn both(&self, at: UtcTime) -> String {
+        format!("{} ({})", self.relative(at), self.absolute(at))
     }
 
     /// Whether the time lies behind.
-    pub(super) fn is_past(&self, at_ms: i64) -> bool {
-        at_ms <= (self.now_ms)()
+    pub(super) fn is_past(&self, at: UtcTime) -> bool {
+        at.unix_ms() <= (self.now_ms)()
     }
-}
-
-/// Unix seconds as milliseconds. Those that don't fit are as far away as can be.
-pub(super) fn ms(unix_seconds: i64) -> i64 {
-    unix_seconds.saturating_mul(1000)
 }
 
 /// A length of time in its two largest units, the rest left out: nobody needs the seconds of a week. The sign is left
@@ -68,9 +65,14 @@ pub(super) fn length_ms(length: i64) -> String {
     }
 }
 
+/// [`length_ms`] of a duration.
+pub(super) fn length(length: Duration) -> String {
+    length_ms(i64::try_from(length.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// [`length_ms`] of seconds.
 pub(super) fn length_seconds(seconds: u64) -> String {
-    length_ms(i64::try_from(Duration::from_secs(seconds).as_millis()).unwrap_or(i64::MAX))
+    length(Duration::from_secs(seconds))
 }
 
 fn two(first: String, second: u64, unit: &str) -> String {
@@ -118,19 +120,22 @@ mod tests {
     #[test]
     fn times_are_told_from_now_and_by_the_calendar() {
         let clock = clock();
-        assert_eq!(clock.relative(NOW + 2_520_000), "in 42 min");
-        assert_eq!(clock.relative(NOW - 86_400_000), "1 day ago");
-        assert_eq!(clock.relative(NOW + 400), "now");
-        assert_eq!(clock.both(NOW + 2_520_000), "in 42 min (2026-11-22 21:46:05 UTC)");
+        assert_eq!(clock.relative(at(NOW + 2_520_000)), "in 42 min");
+        assert_eq!(clock.relative(at(NOW - 86_400_000)), "1 day ago");
+        assert_eq!(clock.relative(at(NOW + 400)), "now");
+        assert_eq!(clock.both(at(NOW + 2_520_000)), "in 42 min (2026-11-22 21:46:05 UTC)");
         let berlin = Clock { zone: TimeZone::fixed(jiff::tz::offset(1)), ..clock };
-        assert_eq!(berlin.absolute(NOW), "2026-11-22 22:04:05 +01");
+        assert_eq!(berlin.absolute(at(NOW)), "2026-11-22 22:04:05 +01");
+    }
+
+    fn at(ms: i64) -> UtcTime {
+        UtcTime::from_unix_ms(ms)
     }
 
     #[test]
     fn times_that_no_calendar_has_are_told_all_the_same() {
-        assert_eq!(clock().absolute(i64::MAX), "9223372036854775 seconds since 1970");
-        assert!(clock().relative(i64::MAX).starts_with("in "));
-        assert!(clock().relative(i64::MIN).ends_with(" ago"));
-        assert_eq!(ms(i64::MAX), i64::MAX);
+        assert_eq!(clock().absolute(at(i64::MAX)), "after the year 9999");
+        assert!(clock().relative(at(i64::MAX)).starts_with("in "));
+        assert!(clock().relative(at(i64::MIN)).ends_with(" ago"));
     }
 }

@@ -184,6 +184,8 @@ impl TokenSettings {
             lifetime: self.lifetime.map(Period::seconds),
             owner: self.owner.as_ref().map(|owner| owner.as_str().to_owned()),
             keep_versions: self.keep_versions.number(),
+            deliver: Vec::new(),
+            shadow: false,
         }
     }
 

@@ -150,11 +150,15 @@ impl fmt::Display for Plan {
     }
 }
 
-/// A field's value; a token's seconds as a person writes them.
-fn shown(kind: &str, field: &str, value: &Value) -> String {
-    match (kind, field, value.as_u64()) {
-        ("token", "promise" | "lifetime", Some(seconds)) => Period::from(Duration::from_secs(seconds)).to_string(),
-        _ => value.to_string(),
+/// A field's value as a person writes it: lengths of time with their units, texts without quotes.
+pub fn shown(kind: &str, field: &str, value: &Value) -> String {
+    match (kind, field, value) {
+        ("token", "promise" | "lifetime", Value::Number(seconds)) => match seconds.as_u64() {
+            Some(seconds) => Period::from(Duration::from_secs(seconds)).to_string(),
+            None => seconds.to_string(),
+        },
+        (_, _, Value::String(text)) => text.clone(),
+        (_, _, value) => value.to_string(),
     }
 }
 
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(
             plan.to_string(),
             "~ token contoso/a\n    \
-                - extra.audience: \"a\"\n    \
+                - extra.audience: a\n    \
                 + lifetime: 1h\n    \
                 ~ promise: 10m -> 15m\n    \
                 ~ scope: [\"x\"] -> [\"x\",\"y\"]\n\
@@ -244,6 +248,19 @@ mod tests {
              - app reader\n\
              1 to add, 1 to change, 2 to remove, 1 unchanged. What is removed is paused and kept for 30 days."
         );
+    }
+
+    #[test]
+    fn lengths_of_time_are_shown_with_their_units_and_texts_without_quotes() {
+        for (kind, field, value, words) in [
+            ("token", "promise", json!(600), "10m"),
+            ("token", "keep_versions", json!(600), "600"),
+            ("token", "lifetime", json!(5_400), "1h 30m"),
+            ("provider", "lifetime.documented", json!("7d"), "7d"),
+            ("token", "scope", json!(["a"]), "[\"a\"]"),
+        ] {
+            assert_eq!(shown(kind, field, &value), words, "{kind} {field}");
+        }
     }
 
     #[test]

@@ -76,14 +76,17 @@ pub struct TokenExplanation {
     /// What it is asked to be good for.
     pub scope: Vec<String>,
     /// How long it lives, in seconds, if that is known; and who says so.
+    #[serde(rename = "lifetime_seconds")]
     pub lifetime: Option<u64>,
     /// The lifetime in words, and who says so.
     pub lifetime_words: String,
     /// When it is renewed, in seconds after it was obtained: the earliest and the latest.
+    #[serde(rename = "renewed_after_seconds")]
     pub renewed_after: Option<(u64, u64)>,
     /// The renewal in words.
     pub renewal_words: String,
     /// The promise in seconds.
+    #[serde(rename = "promise_seconds")]
     pub promise: Option<u64>,
     /// The promise in words: whether it holds, and the largest that would.
     pub promise_words: String,

@@ -34,7 +34,7 @@ pub use definition::{
     AppName, AppSettings, ClientId, Definition, Definitions, PolicySettings, SecretReference, Source, TokenSettings,
     VaultSettings,
 };
-pub use diff::{Action, Change, DefinitionView, FieldChange, Plan, diff};
+pub use diff::{Action, Change, DefinitionView, FieldChange, Plan, diff, shown};
 pub use explain::{Explanation, explain};
 pub use period::{Period, PeriodError};
 pub use place::{Domain, HttpsOrigin, WebhookUrl};

@@ -2,6 +2,7 @@
 
 use super::error::{NotSent, Stage};
 use super::rules::{OutboundRules, Permit};
+use crate::system_error::in_words;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rustls_pki_types::ServerName;
@@ -153,13 +154,6 @@ async fn connect(address: SocketAddr, permit: Permit, rules: &OutboundRules) -> 
         return Err(NotSent::ReachedOurselves);
     }
     Ok((stream, permit))
-}
-
-/// A system error without its number.
-pub(super) fn in_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-    text.split(" (os error").next().unwrap_or(text).to_lowercase()
 }
 
 /// The error of a deadline that passed before the request was sent.

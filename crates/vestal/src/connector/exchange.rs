@@ -2,12 +2,13 @@
 
 use super::error::{NotSent, SendError, Unknown};
 use super::{HEAD_LIMIT, HEADER_COUNT_LIMIT};
+use crate::system_error::in_words;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use oauth::{AnswerHeaders, BODY_LIMIT, HeaderValue, HttpAnswer, HttpRequest};
+use oauth::{AnswerHeaders, BODY_LIMIT, BodyEnd, HeaderValue, HttpAnswer, HttpRequest};
 use secret::{Secret, SecretBuilder};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -115,30 +116,39 @@ pub(super) async fn exchange(
     };
     let status = answer.status().as_u16();
     let headers = headers_that_matter(answer.headers());
-    let (body, truncated) = read_body(answer.into_body(), end).await;
-    Ok(HttpAnswer { status, headers, body, truncated })
+    // RFC 9112, section 6.3: with neither header, nothing but the end of the connection ends the body.
+    let announced = [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
+    let end_is_announced = announced.iter().any(|header| answer.headers().contains_key(header));
+    let (body, whole) = read_body(answer.into_body(), end).await;
+    let end = match whole {
+        true => BodyEnd::Whole,
+        false if end_is_announced || body.len() >= BODY_LIMIT => BodyEnd::Cut,
+        // Old servers close without TLS's word of the end (`close_notify`), or not at all: what came may be all.
+        false => BodyEnd::Unconfirmed,
+    };
+    Ok(HttpAnswer { status, headers, body, end })
 }
 
-/// Reads the body up to the limit. From here on there is an answer, and it is handed on whatever happens: a body that
-/// is too long, breaks off or comes too slowly is marked as cut.
+/// Reads the body up to the limit, and tells whether its end came. From here on there is an answer, and it is handed on
+/// whatever happens: a body may be too long, break off or come too slowly.
 async fn read_body(mut body: Incoming, end: Instant) -> (Secret, bool) {
     let mut collected = SecretBuilder::default();
     let mut room = BODY_LIMIT;
-    let truncated = loop {
+    let whole = loop {
         match timeout_at(end, body.frame()).await {
-            Ok(None) => break false,
+            Ok(None) => break true,
             Ok(Some(Ok(frame))) => {
                 let Some(data) = frame.data_ref() else { continue };
                 collected.push(&data[..data.len().min(room)]);
                 if data.len() > room {
-                    break true;
+                    break false;
                 }
                 room -= data.len();
             }
-            Ok(Some(Err(_))) | Err(_) => break true,
+            Ok(Some(Err(_))) | Err(_) => break false,
         }
     };
-    (collected.finish(), truncated)
+    (collected.finish(), whole)
 }
 
 fn headers_that_matter(headers: &http::HeaderMap) -> AnswerHeaders {
@@ -165,7 +175,7 @@ fn what_happened(error: &hyper::Error) -> Unknown {
         let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
         match cause {
             Some(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => Unknown::Closed,
-            Some(cause) => Unknown::Broken(super::dial::in_words(cause)),
+            Some(cause) => Unknown::Broken(in_words(cause)),
             None => Unknown::Closed,
         }
     }

@@ -92,8 +92,8 @@ impl Connector {
     /// Sends the request and reads the answer, all within `deadline` (at most [`LONGEST_DEADLINE`]).
     ///
     /// Once the answer's head has come there is an answer, whatever its status: a body that is longer than
-    /// [`oauth::BODY_LIMIT`], breaks off or isn't complete at the deadline is marked as truncated, so that a success is
-    /// never dropped.
+    /// [`oauth::BODY_LIMIT`], breaks off or isn't complete at the deadline is handed on as far as it came
+    /// ([`oauth::BodyEnd`]), so that a success is never dropped.
     ///
     /// # Errors
     /// [`SendError::NotSent`] where no byte left, [`SendError::Unknown`] where one may have and no answer came.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::unix_seconds;
 use crate::tls::{CertificateSource, LocalAuthority, LocalNames, ServerCertificate};
-use oauth::{HeaderValue, Method};
+use oauth::{BodyEnd, HeaderValue, Method};
 use secret::Secret;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -155,7 +155,7 @@ async fn an_answer_is_read_whole_with_the_headers_that_matter() {
     )
     .await;
     let answer = answer(provider.ask().await);
-    assert_eq!((answer.status, answer.truncated), (400, false));
+    assert_eq!((answer.status, answer.end), (400, BodyEnd::Whole));
     assert_eq!(answer.body.expose(), b"{\"error\":\"invalid_client\"}\r");
     assert_eq!(answer.headers.content_type.as_deref(), Some("application/json"));
     assert_eq!(answer.headers.retry_after.as_deref(), Some("7"));
@@ -251,11 +251,13 @@ async fn an_encoded_body_is_not_decoded() {
 
 #[tokio::test]
 async fn a_body_of_the_limit_is_whole_and_one_byte_more_is_cut() {
-    for (length, truncated) in [(oauth::BODY_LIMIT, false), (oauth::BODY_LIMIT + 1, true), (10 * 1024 * 1024, true)] {
+    for (length, end) in
+        [(oauth::BODY_LIMIT, BodyEnd::Whole), (oauth::BODY_LIMIT + 1, BodyEnd::Cut), (10 * 1024 * 1024, BodyEnd::Cut)]
+    {
         let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
         bytes.resize(bytes.len() + length, b'x');
         let answer = answer(Provider::answering(bytes).await.ask().await);
-        assert_eq!((answer.body.len(), answer.truncated), (oauth::BODY_LIMIT, truncated), "{length}");
+        assert_eq!((answer.body.len(), answer.end), (oauth::BODY_LIMIT, end), "{length}");
     }
 }
 
@@ -274,7 +276,7 @@ async fn an_endless_body_is_cut_and_the_connection_closed() {
     })
     .await;
     let answer = answer(provider.ask().await);
-    assert_eq!((answer.body.len(), answer.truncated), (oauth::BODY_LIMIT, true));
+    assert_eq!((answer.body.len(), answer.end), (oauth::BODY_LIMIT, BodyEnd::Cut));
     hung_up.await.expect("the connector hung up");
 }
 
@@ -287,14 +289,44 @@ async fn a_body_that_comes_too_slowly_is_handed_on_as_cut_at_the_deadline() {
     })
     .await;
     let answer = answer(provider.ask().await);
-    assert_eq!((answer.status, answer.truncated), (200, true));
+    assert_eq!((answer.status, answer.end), (200, BodyEnd::Cut));
     assert_eq!(answer.body.expose(), b"{\"access_token\"");
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_handed_on_as_cut() {
     let answer = answer(Provider::answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"acc").await.ask().await);
-    assert_eq!((answer.status, answer.truncated, answer.body.expose()), (200, true, b"{\"acc".as_slice()));
+    assert_eq!((answer.status, answer.end, answer.body.expose()), (200, BodyEnd::Cut, b"{\"acc".as_slice()));
+}
+
+#[tokio::test]
+async fn an_answer_of_an_old_server_is_whole_by_its_length_or_has_no_confirmed_end() {
+    let json = "{\"access_token\":\"t\"}";
+    let length = json.len();
+    for (head, end) in [
+        (format!("HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n"), BodyEnd::Whole),
+        (format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"), BodyEnd::Whole),
+        (format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", length + 1), BodyEnd::Cut),
+        ("HTTP/1.0 200 OK\r\n\r\n".to_owned(), BodyEnd::Unconfirmed),
+        ("HTTP/1.1 200 OK\r\n\r\n".to_owned(), BodyEnd::Unconfirmed),
+    ] {
+        let bytes = format!("{head}{json}");
+        let provider = Provider::start(move |mut stream, _| {
+            let bytes = bytes.clone();
+            async move {
+                drop(stream.write_all(bytes.as_bytes()).await);
+                drop(stream.flush().await);
+                // Closes the connection without TLS's word of the end.
+            }
+        })
+        .await;
+        let answer = answer(provider.ask().await);
+        assert_eq!((answer.status, answer.end), (200, end), "{head}");
+        assert_eq!(answer.body.expose(), json.as_bytes(), "{head}");
+    }
+    // With that word, the same answer is whole.
+    let answer = answer(Provider::answering(format!("HTTP/1.0 200 OK\r\n\r\n{json}")).await.ask().await);
+    assert_eq!((answer.end, answer.body.expose()), (BodyEnd::Whole, json.as_bytes()));
 }
 
 #[tokio::test]
@@ -494,6 +526,27 @@ async fn a_server_that_does_not_speak_tls_gets_no_byte_of_the_request() {
     assert!(matches!(why, NotSent::TlsFailed(_) | NotSent::NoAuthorities(_)), "{why}");
     let heard = server.await.expect("the server");
     assert!(!String::from_utf8_lossy(&heard).contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_in_the_handshake_is_told_without_a_number() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let resetting = tokio::spawn(async move {
+        // Whoever closes with bytes unread resets the connection.
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let _ = stream.read_u8().await;
+    });
+    let authority = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate").cert.der().clone();
+    let rules = OutboundRules {
+        allow: vec![address.to_string().parse().expect("an entry")],
+        authorities: vec![authority],
+        ..OutboundRules::default()
+    };
+    let error = connector(rules).send(request(&format!("https://{address}/")), DEADLINE).await.err().expect("an error");
+    let words = error.to_string();
+    assert!(words.contains("in the handshake; check the port") && !words.contains("os error"), "{words}");
+    resetting.await.expect("it ends");
 }
 
 #[tokio::test]

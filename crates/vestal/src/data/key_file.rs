@@ -26,6 +26,10 @@ pub enum KeyFileError {
     },
     /// It holds no key of ours.
     NotAKey(PathBuf),
+    /// It holds nothing, and there is a store that was sealed with what it held.
+    Empty(PathBuf),
+    /// It holds nothing, and the store beside it holds nothing yet either.
+    NeverWritten(PathBuf),
     /// It is missing while there is a store that was sealed with it.
     Missing(PathBuf),
     /// The system refused.
@@ -45,6 +49,18 @@ impl fmt::Display for KeyFileError {
                 out,
                 "{} is no key file of Vestal's: it should be one line, `vestal-key-1` and 64 hexadecimal digits; \
                  put the right file back from your backup",
+                path.display()
+            ),
+            Self::Empty(path) => write!(
+                out,
+                "the key file {} is empty, and the store beside it can't be opened without the key that it held: put \
+                 it back from your backup",
+                path.display()
+            ),
+            Self::NeverWritten(path) => write!(
+                out,
+                "the key file {} is empty, as a power cut may leave it: nothing was sealed with it yet, so remove it, \
+                 and start again",
                 path.display()
             ),
             Self::Missing(path) => write!(
@@ -94,6 +110,10 @@ pub fn open_or_create(path: &Path, may_create: bool, entropy: &dyn Entropy) -> R
     // Room for more than is read: a buffer that grew would leave a copy of the key behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize * 2));
     Read::by_ref(&mut file).take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.is_empty() {
+        let path = path.to_owned();
+        return Err(if may_create { KeyFileError::NeverWritten(path) } else { KeyFileError::Empty(path) });
+    }
     if bytes.len() as u64 > MAX_BYTES {
         return Err(KeyFileError::NotAKey(path.to_owned()));
     }
@@ -113,15 +133,38 @@ fn create(path: &Path, entropy: &dyn Entropy) -> io::Result<()> {
         }
     }
     line.push('\n');
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all());
+    // Under a name that nobody else has; the key's own name leads to a whole key or to nothing, whenever the power goes.
+    let new = {
+        let mut number = [0; 8];
+        entropy.fill(&mut number);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".new-{:016x}", u64::from_be_bytes(number)));
+        path.with_file_name(name)
+    };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| publish(&new, path));
     if written.is_err() {
-        // Half a key is none, and would be in the way of the next start.
-        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(&new);
     }
     written?;
     // The name must survive a power cut too: a store without its key is lost.
     File::open(parent(path))?.sync_all()
+}
+
+/// Gives the file its name, unless another has that name: a key that somebody else just made stays.
+pub(super) fn publish(new: &Path, path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+
+    match renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // A file system that doesn't know such a renaming, as on a network.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            fs::hard_link(new, path)?;
+            fs::remove_file(new)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn parse(line: &str) -> Option<Zeroizing<[u8; 32]>> {

@@ -11,9 +11,11 @@
 mod folder;
 mod key_file;
 mod keyring;
+mod open;
 #[cfg(test)]
 mod tests;
 
 pub use self::folder::{DataFolder, FolderError};
 pub use self::key_file::{KeyFileError, open_or_create as open_or_create_key_file};
 pub use self::keyring::{KeyringError, open_or_create as open_or_create_keyring};
+pub use self::open::open_store;

@@ -1,5 +1,6 @@
 //! Folders and key files that are refused, and that what is refused says what to do.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs;
 use std::io::Write as _;
@@ -7,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use store::{MemoryStore, Store as _};
+use store_sql::sqlite::SqliteStore;
 use tempfile::TempDir;
 use vault::KeyEncryptionKey;
 
@@ -236,7 +238,6 @@ fn what_holds_no_key_is_refused_without_being_shown() {
     let folder = Folder::new();
     let good = "0123456789abcdef".repeat(4);
     for text in [
-        "".to_owned(),
         "\n".to_owned(),
         good.clone(),
         format!("vestal-key-1 {}", &good[..63]),
@@ -261,6 +262,39 @@ fn what_holds_no_key_is_refused_without_being_shown() {
     for text in [format!("vestal-key-1 {good}"), format!("vestal-key-1 {}\r\n", good.to_uppercase())] {
         open(&folder.key(text)).expect("an editor may have touched the end of the line");
     }
+}
+
+#[test]
+fn an_empty_key_file_is_said_to_be_empty_and_what_to_do_depends_on_the_store() {
+    let folder = Folder::new();
+    let path = folder.key("");
+    assert!(matches!(open(&path), Err(KeyFileError::Empty(_))));
+    refused(open(&path), &[&path.display().to_string(), "is empty", "put it back from your backup"]);
+    assert!(matches!(create(&path), Err(KeyFileError::NeverWritten(_))));
+    refused(create(&path), &["is empty", "nothing was sealed with it", "remove it"]);
+    assert_eq!(fs::read(&path).unwrap(), b"", "it is left as it is");
+}
+
+#[test]
+fn a_key_has_its_name_only_once_it_is_whole_and_nothing_else_is_left() {
+    let folder = Folder::new();
+    let path = folder.file("key");
+    // A start that was cut off before the key had its name.
+    fs::write(folder.file("key.new-0000000000000000"), "vestal-key-1 0123").unwrap();
+    create(&path).expect("it is made");
+    open(&path).expect("it is whole");
+    let names: BTreeSet<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, BTreeSet::from(["key".into(), "key.new-0000000000000000".into()]));
+}
+
+#[test]
+fn a_key_that_somebody_else_made_meanwhile_stays() {
+    let folder = Folder::new();
+    let (new, path) = (folder.file("new"), folder.key("theirs"));
+    fs::write(&new, "ours").unwrap();
+    let error = super::key_file::publish(&new, &path).expect_err("the name is taken");
+    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&path).unwrap(), b"theirs");
 }
 
 #[test]
@@ -315,4 +349,75 @@ async fn a_store_is_not_opened_without_the_key_that_it_was_made_with() {
 
     fs::write(&key, kept).unwrap();
     opened().await.expect("the right one");
+}
+
+#[tokio::test]
+async fn a_store_that_was_lost_is_not_made_anew() {
+    for trace in ["key", "audit.jsonl", "my-key"] {
+        let folder = Folder::new();
+        let data = folder.file("data");
+        let key = data.join(if trace == "my-key" { "my-key" } else { "key" });
+        let opened = async || OpenStore::open(&data, &key).await.map(drop);
+        opened().await.expect("a new one");
+        if trace == "audit.jsonl" {
+            fs::rename(&key, data.join(trace)).unwrap();
+        }
+        let store = data.join("store.sqlite");
+        let kept = fs::read(&store).unwrap();
+
+        fs::remove_file(&store).unwrap();
+        let words = ["store.sqlite", "is missing", "restore the backup", "move the whole folder"];
+        refused(opened().await, &words);
+        assert!(!store.exists(), "{trace}");
+        fs::write(&store, "").unwrap();
+        refused(opened().await, &["is empty", "restore the backup", "move the whole folder"]);
+        assert_eq!(fs::metadata(&store).unwrap().len(), 0, "{trace}");
+
+        if trace == "audit.jsonl" {
+            fs::rename(data.join(trace), &key).unwrap();
+        }
+        fs::write(&store, kept).unwrap();
+        opened().await.expect("it is restored");
+    }
+}
+
+/// What a kill leaves at each point of a first start.
+#[tokio::test]
+async fn a_first_start_that_was_cut_off_anywhere_is_made_up_for_by_the_next() {
+    let whole = Folder::new();
+    let data = whole.file("data");
+    OpenStore::open(&data, &data.join("key")).await.map(drop).expect("a new one");
+    let before_the_keyring = Folder::new();
+    SqliteStore::open(before_the_keyring.path()).map(drop).expect("a new one");
+    let store = fs::read(before_the_keyring.file("store.sqlite")).unwrap();
+    let key = fs::read(data.join("key")).unwrap();
+
+    let steps: [&[(&str, &[u8])]; 6] = [
+        &[],
+        &[("store.lock", b"")],
+        &[("store.lock", b"77\n"), ("store.sqlite", b"")],
+        &[("store.lock", b"77\n"), ("store.sqlite", &store)],
+        &[("store.lock", b"77\n"), ("store.sqlite", &store), ("key.new-0123456789abcdef", &key[..20])],
+        &[("store.lock", b"77\n"), ("store.sqlite", &store), ("key", &key)],
+    ];
+    for (number, files) in steps.iter().enumerate() {
+        let folder = Folder::new();
+        for (name, bytes) in *files {
+            fs::write(folder.file(name), bytes).unwrap();
+            mode(&folder.file(name), 0o600);
+        }
+        for _ in 0..2 {
+            let opened = OpenStore::open(folder.path(), &folder.file("key")).await;
+            opened.map(drop).unwrap_or_else(|error| panic!("after step {number}: {error}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_lies_elsewhere_says_nothing_of_the_folder() {
+    let folder = Folder::new();
+    let key = folder.file("key");
+    for name in ["one", "other"] {
+        OpenStore::open(&folder.file(name), &key).await.map(drop).expect("a new store with the key of another");
+    }
 }

@@ -87,6 +87,7 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
         let vault_url = engine.addresses().vault_url(VAULT);
         if options.json {
             let ready = json!({
+                "event": "ready",
                 "vault_url": vault_url,
                 "token": TOKEN_NAME,
                 "environment": environment_file.display().to_string(),
@@ -94,6 +95,7 @@ pub async fn run(options: DevOptions, say: Arc<dyn Say>, stop: impl Future<Outpu
                 "sandbox": token_url,
                 "observe": format!("http://{}", engine.addresses().observe),
             });
+            // The word comes first, with `--json` too: scripts wait for a line that begins with it.
             say.line(&format!("ready {ready}"));
         } else {
             say.line(&format!("ready  {vault_url}  (ctrl-c ends it; start it again and it goes on)"));

@@ -10,6 +10,7 @@ use vault::{SecretName, VaultName};
 
 use super::Say;
 use super::setup::{TOKEN_NAME, VAULT};
+use crate::admin::wire::{AttemptView, whole_seconds};
 use crate::clock;
 use crate::engine::Engine;
 use crate::observe::TokenEvent;
@@ -75,12 +76,13 @@ fn words(event: &TokenEvent, attempt: &Attempt) -> String {
 
 fn json_line(event: &TokenEvent, attempt: &Attempt) -> String {
     json!({
+        "event": "attempt",
         "token": event.name.as_written(),
         "vault": event.vault.as_str(),
         "state": event.state.name(),
         "generation": event.generation,
-        "life_left_ms": event.life_left_ms,
-        "attempt": attempt,
+        "life_left_seconds": event.life_left_ms.map(whole_seconds),
+        "attempt": AttemptView::from(attempt.clone()),
     })
     .to_string()
 }

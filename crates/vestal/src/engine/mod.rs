@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use keeper::Keeper;
+use keeper::{Courier, Keeper, Observer as _, Targets};
 use keyvault::{KeyVault, Settings};
 use renewal::{LaneLimits, Wall};
 use rustls_pki_types::CertificateDer;
@@ -40,12 +40,17 @@ pub type EngineStore = SqliteStore;
 /// The keeper of this build.
 pub type EngineKeeper = Keeper<EngineStore, SystemClock, Outward, Watcher>;
 
+/// The courier of this build.
+pub type EngineCourier = Courier<EngineStore, SystemClock, Watcher>;
+
 /// Everything that runs behind the listeners.
 pub struct Engine {
     data: DataFolder,
     records: Arc<Records<EngineStore>>,
     keyvault: Arc<KeyVault<EngineStore>>,
     keeper: Arc<EngineKeeper>,
+    courier: Arc<EngineCourier>,
+    targets: Arc<Targets>,
     audit: Arc<AuditFile>,
     metrics: Arc<Metrics>,
     alerts: Alerts,
@@ -111,7 +116,7 @@ impl OpenStore {
     /// Why it can't be used, with the next step.
     pub async fn open(folder: &Path, key_file: &Path) -> Result<Self, OpenError> {
         let data = DataFolder::open_or_create(folder).map_err(words)?;
-        let store = SqliteStore::open(data.path()).map_err(words)?;
+        let store = data::open_store(&data, key_file).map_err(words)?;
         let entropy = Arc::new(SystemEntropy);
         let is_new = store::Store::keyring(&store).await.map_err(words)?.is_empty();
         let key = data::open_or_create_key_file(key_file, is_new, &*entropy).map_err(words)?;
@@ -169,8 +174,15 @@ impl Engine {
         let metrics = Arc::new(Metrics::new(now.wall));
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let alerts = Alerts::start(&settings.alert, Arc::clone(&connector), Arc::clone(&records), Arc::clone(&metrics));
-        let watcher = Watcher::new(Arc::clone(&metrics), alerts.clone(), events.clone());
-        let keeper = Arc::new(Keeper::new(Arc::clone(&records), SystemClock, Outward(connector), watcher, limits));
+        let watcher = || Watcher::new(Arc::clone(&metrics), alerts.clone(), events.clone());
+        let (of_records, of_store) = (watcher(), watcher());
+        records.on_damage(move |words| of_records.trouble(words));
+        records.store().on_damage(move |words| of_store.trouble(words));
+        let targets = Arc::new(Targets::default());
+        let courier = Arc::new(Courier::new(Arc::clone(&records), SystemClock, watcher(), Arc::clone(&targets)));
+        let outward = Outward(Arc::clone(&connector));
+        let keeper =
+            Arc::new(Keeper::new(Arc::clone(&records), SystemClock, outward, watcher(), Arc::clone(&targets), limits));
         // Weakly, since the keeper holds the records.
         let hears = Arc::downgrade(&keeper);
         records.on_write(move |vault, name| {
@@ -184,6 +196,8 @@ impl Engine {
             records,
             keyvault: Arc::new(keyvault),
             keeper,
+            courier,
+            targets,
             audit,
             metrics,
             alerts,
@@ -229,6 +243,16 @@ impl Engine {
     /// The keeper.
     pub fn keeper(&self) -> &Arc<EngineKeeper> {
         &self.keeper
+    }
+
+    /// The courier.
+    pub fn courier(&self) -> &Arc<EngineCourier> {
+        &self.courier
+    }
+
+    /// The targets that are open.
+    pub fn targets(&self) -> &Arc<Targets> {
+        &self.targets
     }
 
     /// The audit.

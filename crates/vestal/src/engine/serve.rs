@@ -26,6 +26,9 @@ use crate::tls::{CertificateSource, LocalAuthority, LocalNames, ServerCertificat
 /// How long alerts that are under way may take once everything else has stopped.
 const ALERTS_FINISH: Duration = Duration::from_secs(5);
 
+/// How long deliveries under way are waited for at the stop.
+const DELIVERIES_FINISH: Duration = Duration::from_secs(5);
+
 /// How often the signing keys of the authority are looked at.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(300);
 
@@ -163,6 +166,8 @@ impl Ready {
     /// Why it stopped by itself.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let Self { engine, https, observe, control, certificate, .. } = self;
+        let counted = |listener: Listener| listener.counting_refusals(engine.metrics().connections_refused());
+        let (https, observe) = (counted(https), counted(observe));
         let (stopping, stopped) = watch::channel(false);
         let until_stop = || {
             let mut stopped = stopped.clone();
@@ -205,6 +210,9 @@ impl Ready {
         let keeper = Arc::clone(engine.keeper());
         let renewing = until_stop();
         let mut keeping = tokio::spawn(async move { keeper.run(renewing).await });
+        let courier = Arc::clone(engine.courier());
+        let delivering = until_stop();
+        let carrying = tokio::spawn(async move { courier.run(delivering).await });
         let watching = tokio::spawn(certificate.watch(clock::unix_seconds));
         let rotating = tokio::spawn(rotate_keys(Arc::clone(&engine)));
 
@@ -219,6 +227,8 @@ impl Ready {
             None => keeping.await,
         };
         while parts.join_next().await.is_some() {}
+        // What a target has under way is made again after the next start, so it is waited for only a while.
+        let _ = tokio::time::timeout(DELIVERIES_FINISH, carrying).await;
         // What was told is told only once, so what is still on its way is given a while.
         engine.alerts().finish(ALERTS_FINISH).await;
         watching.abort();
@@ -311,6 +321,7 @@ async fn reload_on_hangup(engine: Arc<Engine>, file: PathBuf, running: ProcessSe
                         );
                     }
                     let (added, changed, removed) = applied.plan.counts();
+                    warn_of_missing_secrets(&engine, &config).await;
                     tracing::info!(
                         "the configuration was applied: {added} added, {changed} changed, {removed} removed"
                     );

@@ -1,7 +1,7 @@
 //! One connection: HTTP on a stream, from the first byte to the last.
 
 use super::activity::{Activity, Heard, Observer, Verdict};
-use super::{HEAD_LIMIT, HEADER_COUNT_LIMIT, Limits, Peer};
+use super::{Changes, HEAD_LIMIT, HEADER_COUNT_LIMIT, Limits, Listening, Peer};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -39,7 +39,7 @@ pub(super) async fn serve<I, S, F>(
     peer: Peer,
     limits: Limits,
     service: S,
-    stop: watch::Receiver<bool>,
+    Listening { stopped, changes }: Listening,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Fn(Request<Bytes>, Peer) -> F + Clone + Send + 'static,
@@ -52,8 +52,12 @@ pub(super) async fn serve<I, S, F>(
         service_fn(move |request: Request<Incoming>| {
             let in_flight = activity.begin();
             let service = service.clone();
+            let change = (!is_plain_read(&request)).then(|| changes.clone());
             async move {
-                let answer = answer(request, peer, &limits, service).await;
+                let answer = match change {
+                    None => service(request.map(|_| Bytes::new()), peer).await,
+                    Some(change) => answer(request, peer, &limits, service, change).await,
+                };
                 drop(in_flight);
                 Ok::<_, Infallible>(answer.map(Full::new))
             }
@@ -68,7 +72,8 @@ pub(super) async fn serve<I, S, F>(
                 // Answers are not gathered for as long as requests come: to somebody who never reads, that has no end.
                 .pipeline_flush(false)
                 .serve_connection(stream, on_request);
-            drive(connection, |it| it.graceful_shutdown(), &activity, Observer::new(limits, true), limits, stop).await;
+            drive(connection, |it| it.graceful_shutdown(), &activity, Observer::new(limits, true), limits, stopped)
+                .await;
         }
         Protocol::Http2 => {
             let head_limit = u32::try_from(HEAD_LIMIT).expect("the limit is a small number");
@@ -79,7 +84,8 @@ pub(super) async fn serve<I, S, F>(
                 .max_concurrent_streams(STREAMS_LIMIT)
                 .max_header_list_size(head_limit)
                 .serve_connection(stream, on_request);
-            drive(connection, |it| it.graceful_shutdown(), &activity, Observer::new(limits, false), limits, stop).await;
+            drive(connection, |it| it.graceful_shutdown(), &activity, Observer::new(limits, false), limits, stopped)
+                .await;
         }
     }
 }
@@ -127,29 +133,46 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     }
 }
 
-async fn answer<S, F>(request: Request<Incoming>, peer: Peer, limits: &Limits, service: S) -> Response<Bytes>
+/// Nearly every request is a GET without a body: it changes nothing, and nothing is made ready for a body.
+fn is_plain_read(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD) && request.body().is_end_stream()
+}
+
+/// Answers what may change something.
+async fn answer<S, F>(
+    request: Request<Incoming>,
+    peer: Peer,
+    limits: &Limits,
+    service: S,
+    change: Changes,
+) -> Response<Bytes>
 where
     S: Fn(Request<Bytes>, Peer) -> F,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
     let (head, body) = request.into_parts();
-    // Nearly every request is a GET: it has no body, and nothing is made ready for one.
     if body.is_end_stream() {
-        let changes_nothing = matches!(head.method, Method::GET | Method::HEAD);
-        let answering = service(Request::from_parts(head, Bytes::new()), peer);
-        return if changes_nothing { answering.await } else { to_its_end(answering).await };
+        return to_its_end(service(Request::from_parts(head, Bytes::new()), peer), change).await;
     }
     match tokio::time::timeout(limits.body_read, read_body(body, limits.body)).await {
-        Ok(Ok(body)) => to_its_end(service(Request::from_parts(head, body), peer)).await,
+        Ok(Ok(body)) => to_its_end(service(Request::from_parts(head, body), peer), change).await,
         Ok(Err(refusal)) => refusal.answer(limits),
         Err(_) => BodyRefusal::TooSlow.answer(limits),
     }
 }
 
 /// A change that has begun is carried to its end though its client hangs up, so that everybody hears of it who must:
-/// what is in memory, and the audit.
-async fn to_its_end(answering: impl Future<Output = Response<Bytes>> + Send + 'static) -> Response<Bytes> {
-    match tokio::spawn(answering).await {
+/// what is in memory, and the audit. The listener waits for it when it stops.
+async fn to_its_end(
+    answering: impl Future<Output = Response<Bytes>> + Send + 'static,
+    change: Changes,
+) -> Response<Bytes> {
+    let whole = async move {
+        let answer = answering.await;
+        drop(change);
+        answer
+    };
+    match tokio::spawn(whole).await {
         Ok(answer) => answer,
         Err(broken) => match broken.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

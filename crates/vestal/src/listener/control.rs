@@ -1,16 +1,18 @@
 //! The control socket: the listener for processes of this machine, run by the same user.
 
 use super::connection::{self, Protocol};
-use super::{Accept, BindError, Limits, Peer, accept_all};
+use super::source::Sources;
+use super::{Accept, BindError, Limits, Listening, Peer, accept_all};
 use bytes::Bytes;
 use http::{Request, Response};
 use rustix::process::geteuid;
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
 
 /// A Unix socket that only our own user may speak to (and root, who can do anything to us anyway).
 pub struct ControlListener {
@@ -71,7 +73,7 @@ impl ControlListener {
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
         let us = geteuid().as_raw();
-        let handle = |(stream, user): (UnixStream, u32), stop: watch::Receiver<bool>| {
+        let handle = |(stream, user): (UnixStream, u32), listening: Listening| {
             let service = service.clone();
             async move {
                 if user != us && user != 0 {
@@ -79,11 +81,12 @@ impl ControlListener {
                     return;
                 }
                 let peer = Peer::Process { user };
-                connection::serve(stream, Protocol::Http1, peer, limits, service, stop).await;
+                connection::serve(stream, Protocol::Http1, peer, limits, service, listening).await;
             }
         };
         let place = self.path.display().to_string();
-        accept_all(&self, handle, &place, limits, stop).await;
+        let sources = Sources::new(limits.connections, Arc::default());
+        accept_all(&self, handle, &place, limits, &sources, stop).await;
         // Left behind it would do no harm: the next start takes it away.
         drop(fs::remove_file(&self.path));
     }
@@ -96,5 +99,10 @@ impl Accept for ControlListener {
         let (stream, _) = self.socket.accept().await?;
         let user = stream.peer_cred()?.uid();
         Ok((stream, user))
+    }
+
+    /// All are of our own user, who may do as he likes with us.
+    fn source(_: &Self::Connection) -> Option<IpAddr> {
+        None
     }
 }

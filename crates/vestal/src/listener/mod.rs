@@ -7,24 +7,30 @@
 mod activity;
 mod connection;
 mod control;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use control::ControlListener;
 
+use crate::system_error::in_words;
 use bytes::Bytes;
 use connection::Protocol;
 use http::{Request, Response};
 use rustls::ServerConfig;
+use source::Sources;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// The most bytes of a request's head.
@@ -32,6 +38,10 @@ pub const HEAD_LIMIT: usize = 32 * 1024;
 
 /// The most headers of a request.
 pub const HEADER_COUNT_LIMIT: usize = 100;
+
+/// One source may have one part of so many of a listener's connections: half of them. That is far more than any client or
+/// proxy opens, and leaves the other half to everybody else.
+pub const PARTS_OF_CONNECTIONS: usize = 2;
 
 /// How long to wait before accepting again after the system had no room for a connection.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -53,6 +63,15 @@ pub struct Limits {
     pub idle: Duration,
     /// How long requests in flight may take to end once the listener stops.
     pub drain: Duration,
+    /// How long changes under way may take to end once the listener stops, whether their clients still wait or not.
+    pub changes: Duration,
+}
+
+impl Limits {
+    /// How many connections one source may have open ([`PARTS_OF_CONNECTIONS`]).
+    pub fn connections_of_one_source(&self) -> usize {
+        (self.connections / PARTS_OF_CONNECTIONS).max(1)
+    }
 }
 
 impl Default for Limits {
@@ -65,6 +84,7 @@ impl Default for Limits {
             body: 256 * 1024,
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(10),
+            changes: Duration::from_secs(20),
         }
     }
 }
@@ -133,7 +153,7 @@ impl BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "can't listen on {}: {}; {}", self.place, self.error, self.next_step)
+        write!(out, "can't listen on {}: {}; {}", self.place, in_words(&self.error), self.next_step)
     }
 }
 
@@ -147,6 +167,7 @@ impl std::error::Error for BindError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    refused: Arc<AtomicU64>,
 }
 
 impl Listener {
@@ -157,7 +178,7 @@ impl Listener {
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let socket = TcpListener::bind(address).await.map_err(|error| BindError::tcp(address, error))?;
         let address = socket.local_addr().map_err(|error| BindError::tcp(address, error))?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, refused: Arc::default() })
     }
 
     /// Where it listens.
@@ -165,8 +186,14 @@ impl Listener {
         self.address
     }
 
+    /// Counts in `refused` each connection that is closed because its source has enough of them.
+    #[must_use]
+    pub fn counting_refusals(self, refused: Arc<AtomicU64>) -> Self {
+        Self { refused, ..self }
+    }
+
     /// Serves until `stop` completes; then accepts nothing more, lets requests in flight end for as long as
-    /// [`Limits::drain`], and returns.
+    /// [`Limits::drain`] and changes, even those whose clients hung up, for as long as [`Limits::changes`], and returns.
     pub async fn serve<S, F>(self, transport: Transport, limits: Limits, service: S, stop: impl Future<Output = ()>)
     where
         S: Fn(Request<Bytes>, Peer) -> F + Clone + Send + 'static,
@@ -176,12 +203,12 @@ impl Listener {
             Transport::Plain => None,
             Transport::Tls(config) => Some(TlsAcceptor::from(config)),
         };
-        let handle = |(stream, address): (TcpStream, SocketAddr), stop: watch::Receiver<bool>| {
+        let handle = |(stream, address): (TcpStream, SocketAddr), listening: Listening| {
             let (acceptor, service) = (acceptor.clone(), service.clone());
             async move {
                 let peer = Peer::Network { address, encrypted: acceptor.is_some() };
                 let Some(acceptor) = acceptor else {
-                    return connection::serve(stream, Protocol::Http1, peer, limits, service, stop).await;
+                    return connection::serve(stream, Protocol::Http1, peer, limits, service, listening).await;
                 };
                 match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => {
@@ -189,7 +216,7 @@ impl Listener {
                             Some(b"h2") => Protocol::Http2,
                             _ => Protocol::Http1,
                         };
-                        connection::serve(stream, protocol, peer, limits, service, stop).await;
+                        connection::serve(stream, protocol, peer, limits, service, listening).await;
                     }
                     Ok(Err(error)) => tracing::debug!("a TLS handshake with {address} failed: {error}"),
                     Err(_) => tracing::debug!("a TLS handshake with {address} took longer than {:?}", limits.handshake),
@@ -197,7 +224,8 @@ impl Listener {
             }
         };
         let place = self.address.to_string();
-        accept_all(&self, handle, &place, limits, stop).await;
+        let sources = Sources::new(limits.connections_of_one_source(), Arc::clone(&self.refused));
+        accept_all(&self, handle, &place, limits, &sources, stop).await;
     }
 }
 
@@ -210,6 +238,10 @@ impl Accept for Listener {
         stream.set_nodelay(true)?;
         Ok((stream, address))
     }
+
+    fn source((_, address): &Self::Connection) -> Option<IpAddr> {
+        Some(address.ip())
+    }
 }
 
 /// What connections come from.
@@ -218,14 +250,29 @@ trait Accept {
 
     /// Waits for the next connection. Nothing is lost where the future is dropped before it completes.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Connection>> + Send;
+
+    /// Whose connections are counted together; `None` where they aren't.
+    fn source(connection: &Self::Connection) -> Option<IpAddr>;
 }
+
+/// What the connections of a listener have in common.
+#[derive(Clone)]
+struct Listening {
+    /// Whether to stop.
+    stopped: watch::Receiver<bool>,
+    changes: Changes,
+}
+
+/// The changes that are under way: each holds a clone for as long as it lasts.
+type Changes = mpsc::Sender<Infallible>;
 
 /// Accepts connections, within the limit, until `stop`; then drains them.
 async fn accept_all<A, F>(
     socket: &A,
-    handle: impl Fn(A::Connection, watch::Receiver<bool>) -> F,
+    handle: impl Fn(A::Connection, Listening) -> F,
     place: &str,
     limits: Limits,
+    sources: &Arc<Sources>,
     stop: impl Future<Output = ()>,
 ) where
     A: Accept,
@@ -233,6 +280,8 @@ async fn accept_all<A, F>(
 {
     let room = Arc::new(Semaphore::new(limits.connections));
     let (stop_connections, stopped) = watch::channel(false);
+    let (changes, mut all_changes_ended) = mpsc::channel(1);
+    let listening = Listening { stopped, changes };
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -246,23 +295,33 @@ async fn accept_all<A, F>(
             Some(ended) = connections.join_next(), if !connections.is_empty() => report(ended),
             (permit, accepted) = next => match accepted {
                 Ok(accepted) => {
-                    let connection = handle(accepted, stopped.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
+                    let peer = A::source(&accepted);
+                    let counted = peer.map(|peer| sources.count(peer).ok_or(peer)).transpose();
+                    match counted {
+                        Ok(counted) => {
+                            let connection = handle(accepted, listening.clone());
+                            connections.spawn(async move {
+                                connection.await;
+                                drop((counted, permit));
+                            });
+                        }
+                        Err(peer) => sources.tell_of_refusal(peer, place),
+                    }
                 }
                 Err(error) if is_of_one_connection(&error) => {
                     tracing::debug!("a connection to {place} ended before it was accepted: {error}");
                 }
                 Err(error) => {
-                    tracing::warn!("no connection could be accepted on {place}: {error}; trying again");
+                    tracing::warn!("no connection could be accepted on {place}: {}; trying again", in_words(&error));
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                 }
             },
         }
     }
     stop_connections.send_replace(true);
+    let changes_end = Instant::now() + limits.changes;
+    // From here on only connections and changes hold one.
+    drop(listening);
     let drained = async {
         while let Some(ended) = connections.join_next().await {
             report(ended);
@@ -271,6 +330,13 @@ async fn accept_all<A, F>(
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
         tracing::warn!("connections to {place} were cut: their requests took longer than {:?} to end", limits.drain);
         connections.shutdown().await;
+    }
+    if tokio::time::timeout_at(changes_end, all_changes_ended.recv()).await.is_err() {
+        tracing::warn!(
+            "changes through {place} were cut: they took longer than {:?} to end; the audit may have a line of one that \
+             was not made",
+            limits.changes
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use rustls_pki_types::ServerName;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
@@ -41,6 +41,14 @@ where
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
     let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    serve(listener, transport, limits, service)
+}
+
+fn serve<S, F>(listener: Listener, transport: Transport, limits: Limits, service: S) -> Running
+where
+    S: Fn(Request<Bytes>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Bytes>> + Send + 'static,
+{
     let address = listener.local_addr();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(listener.serve(transport, limits, service, async {
@@ -267,7 +275,7 @@ async fn requests_that_outlast_the_drain_are_cut() {
 async fn a_change_comes_to_its_end_though_its_client_hangs_up() {
     for request in ["PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1", "DELETE / HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+        let (ended, mut end) = mpsc::unbounded_channel();
         let (has_begun, may_go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
         let service = move |_: Request<Bytes>, _| {
             let (begun, go_on, ended) = (Arc::clone(&has_begun), Arc::clone(&may_go_on), ended.clone());
@@ -283,11 +291,65 @@ async fn a_change_comes_to_its_end_though_its_client_hangs_up() {
         stream.write_all(request.as_bytes()).await.expect("writing");
         begun.notified().await;
         drop(stream);
-        // With its last connection gone, the listener stops at once; the change is still under way.
-        running.stop().await;
+        let mut stopping = tokio::spawn(running.stop());
+        // With its last connection gone, the listener would stop at once; the change is still under way.
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut stopping).await;
+        assert!(early.is_err(), "it stopped before the change had ended");
         go_on.notify_one();
-        end.recv().await.expect("it comes to its end");
+        stopping.await.expect("it stops");
+        end.try_recv().expect("it had come to its end by then");
     }
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_end_is_waited_for_no_longer_than_the_limit() {
+    let entered = Arc::new(Notify::new());
+    let service = {
+        let entered = entered.clone();
+        move |_: Request<Bytes>, _| {
+            entered.notify_one();
+            std::future::pending()
+        }
+    };
+    let short = Duration::from_millis(10);
+    let running = run(Transport::Plain, Limits { drain: short, changes: short, ..Limits::default() }, service).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
+    entered.notified().await;
+    running.stop().await;
+    assert_eq!(read_all(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn one_address_has_half_of_the_connections_and_more_are_closed_at_once() {
+    let refused = Arc::new(AtomicU64::new(0));
+    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let listener = listener.counting_refusals(Arc::clone(&refused));
+    let running = serve(listener, Transport::Plain, Limits { connections: 4, ..Limits::default() }, echo);
+    let ask = async |stream: &mut TcpStream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("writing");
+        read_one(stream).await;
+    };
+    let (mut first, mut second) = (running.connect().await, running.connect().await);
+    ask(&mut first).await;
+    ask(&mut second).await;
+    assert_eq!(read_all(&mut running.connect().await).await, "");
+    assert_eq!(refused.load(Ordering::Relaxed), 1);
+    let elsewhere = tokio::net::TcpSocket::new_v4().expect("a socket");
+    elsewhere.bind("127.0.0.2:0".parse().expect("an address")).expect("a port");
+    ask(&mut elsewhere.connect(running.address).await.expect("a connection")).await;
+    ask(&mut first).await;
+    second.shutdown().await.expect("closing");
+    assert_eq!(read_all(&mut second).await, "");
+    // The listener hears of that end before or after the next beginning.
+    loop {
+        let mut next = running.connect().await;
+        drop(next.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await);
+        if read_all(&mut next).await.starts_with("HTTP/1.1 200") {
+            break;
+        }
+    }
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use keeper::DeliveryOutcome;
 use renewal::{FailureClass, TokenState};
-use store::AuditOutcome;
+use store::{AuditOutcome, TargetErrorKind};
 
 use super::metrics::{AlertFate, Way};
 
@@ -32,6 +33,12 @@ pub enum Metric {
     StoreWritable,
     /// Audit entries that were lost.
     AuditGaps,
+    /// Connections that were closed because their source had enough.
+    ConnectionsRefused,
+    /// Deliveries by what became of them.
+    Deliveries,
+    /// How long the delivery that waits longest has waited.
+    DeliveryLag,
     /// Alerts by way and fate.
     Alerts,
 }
@@ -85,7 +92,7 @@ pub enum Values {
 
 impl Metric {
     /// Every metric, in the order of a scrape.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::BuildInfo,
         Self::ProcessStart,
         Self::KeeperSinceLook,
@@ -97,6 +104,9 @@ impl Metric {
         Self::Requests,
         Self::StoreWritable,
         Self::AuditGaps,
+        Self::ConnectionsRefused,
+        Self::Deliveries,
+        Self::DeliveryLag,
         Self::Alerts,
     ];
 
@@ -167,6 +177,24 @@ impl Metric {
                 vec![],
                 "Entries that are missing in the audit, because its disk was full or too slow for the reads that came.",
             ),
+            Self::ConnectionsRefused => counter(
+                "vestal_connections_refused",
+                vec![],
+                "Connections that were closed at once because their address (of IPv6, its network of 64 bits) had half of the \
+                 listener's connections open already. The log names one of them a minute.",
+            ),
+            Self::Deliveries => counter(
+                "vestal_deliveries",
+                vec![words("outcome", DeliveryLabel::ALL.map(DeliveryLabel::name))],
+                "Deliveries to targets: `delivered`, `repaired` over somebody else's change, `changed` where such a change was \
+                 left as it is, or the kind of failure.",
+            ),
+            Self::DeliveryLag => gauge(
+                "vestal_delivery_lag_seconds",
+                vec![],
+                "How long the delivery that has waited longest has been due, of all targets. It is looked at every 15 \
+                 seconds; some seconds are usual where many are due at once.",
+            ),
             Self::Alerts => counter(
                 "vestal_alerts",
                 vec![words("way", Way::ALL.map(Way::word)), words("outcome", AlertFate::ALL.map(AlertFate::word))],
@@ -228,6 +256,54 @@ impl AttemptLabel {
     }
 }
 
+/// What became of a delivery, as its label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeliveryLabel {
+    /// The target holds the generation.
+    Delivered,
+    /// It holds it again, over somebody else's change.
+    Repaired,
+    /// Somebody else's change was left.
+    Changed,
+    /// It doesn't hold it.
+    Failed(TargetErrorKind),
+}
+
+impl DeliveryLabel {
+    /// All of them, in the order of their numbers.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Delivered,
+        Self::Repaired,
+        Self::Changed,
+        Self::Failed(TargetErrorKind::Unreachable),
+        Self::Failed(TargetErrorKind::Throttled),
+        Self::Failed(TargetErrorKind::Unauthenticated),
+        Self::Failed(TargetErrorKind::Forbidden),
+        Self::Failed(TargetErrorKind::Occupied),
+        Self::Failed(TargetErrorKind::Unfit),
+    ];
+
+    /// The label of an outcome.
+    pub(super) fn of(outcome: &DeliveryOutcome) -> Self {
+        match outcome {
+            DeliveryOutcome::Delivered { .. } => Self::Delivered,
+            DeliveryOutcome::Changed { repaired: true } => Self::Repaired,
+            DeliveryOutcome::Changed { repaired: false } => Self::Changed,
+            DeliveryOutcome::Failed { kind, .. } => Self::Failed(*kind),
+        }
+    }
+
+    /// The word for it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Repaired => "repaired",
+            Self::Changed => "changed",
+            Self::Failed(kind) => kind.word(),
+        }
+    }
+}
+
 const INTRODUCTION: &str = "\
 <!-- Generated from crates/vestal/src/observe/metric.rs. VESTAL_WRITE_DOCS=1 cargo nextest run -p vestal observe writes it again. -->
 
@@ -242,6 +318,7 @@ Worth an alarm of your own, beside the alerts that Vestal itself sends to owners
 |---|---|
 | `vestal_keeper_since_look_seconds > 90`, or no answer | nothing is renewed |
 | `vestal_tokens_least_life_seconds < 60` (less where a token lives for minutes only) | a token is about to die, or is dead |
+| `vestal_delivery_lag_seconds > 600` | a target doesn't get its tokens |
 | `vestal_store_writable == 0` | no renewal can be kept; mostly a full disk |
 | `increase(vestal_alerts_total{outcome!=\"sent\"}[1h]) > 0` | an owner was not told of something |
 | `increase(vestal_audit_gaps_total[1h]) > 0` | the audit doesn't show every read |

@@ -1,10 +1,11 @@
 //! The figures behind the metrics, and the scrape.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use keeper::Survey;
+use keeper::{DeliveryOutcome, Survey};
 use keyvault::RequestCount;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -12,7 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use renewal::{Moment, TokenState, Wall};
 
-use super::metric::{AttemptLabel, Kind, Metric};
+use super::metric::{AttemptLabel, DeliveryLabel, Kind, Metric};
 
 /// The content type of [`Metrics::scrape`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,7 +24,11 @@ pub struct Metrics {
     started: Wall,
     attempts: [AtomicU64; AttemptLabel::COUNT],
     alerts: [[AtomicU64; AlertFate::ALL.len()]; Way::ALL.len()],
+    deliveries: [AtomicU64; DeliveryLabel::ALL.len()],
+    /// Of each target, in milliseconds.
+    delivery_lags: Mutex<BTreeMap<String, u64>>,
     troubles: AtomicU64,
+    connections_refused: Arc<AtomicU64>,
     survey: Mutex<Option<(Survey, Moment)>>,
 }
 
@@ -98,7 +103,10 @@ impl Metrics {
             started,
             attempts: Default::default(),
             alerts: Default::default(),
+            deliveries: Default::default(),
+            delivery_lags: Mutex::default(),
             troubles: AtomicU64::new(0),
+            connections_refused: Arc::default(),
             survey: Mutex::new(None),
         }
     }
@@ -118,6 +126,27 @@ impl Metrics {
         }
     }
 
+    /// Something became of a delivery.
+    pub fn delivery(&self, outcome: &DeliveryOutcome) {
+        let label = DeliveryLabel::of(outcome);
+        for (known, count) in DeliveryLabel::ALL.into_iter().zip(&self.deliveries) {
+            if known == label {
+                count.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// How long the first of what is due at a target has waited.
+    pub fn delivery_lag(&self, target: &str, lag: Duration) {
+        let mut lags = self.delivery_lags.lock().unwrap_or_else(PoisonError::into_inner);
+        lags.insert(target.to_owned(), u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// These are the targets; what was known of others is forgotten.
+    pub fn targets(&self, names: &[String]) {
+        self.delivery_lags.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| names.contains(name));
+    }
+
     /// An alert came to its end.
     pub fn alert(&self, way: Way, fate: AlertFate) {
         self.alerts[way as usize][fate as usize].fetch_add(1, Relaxed);
@@ -131,6 +160,11 @@ impl Metrics {
     /// Something was wrong with the keeper's surroundings.
     pub fn trouble(&self) {
         self.troubles.fetch_add(1, Relaxed);
+    }
+
+    /// Where listeners count the connections that they close because their source has enough.
+    pub fn connections_refused(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.connections_refused)
     }
 
     /// How all tokens stood at `now`.
@@ -184,6 +218,17 @@ impl Metrics {
                 .collect(),
             Metric::StoreWritable => vec![sample([], Value::whole(u64::from(live.store_writable)))],
             Metric::AuditGaps => vec![sample([], Value::Counter(live.audit_gaps))],
+            Metric::ConnectionsRefused => vec![sample([], Value::Counter(self.connections_refused.load(Relaxed)))],
+            Metric::Deliveries => DeliveryLabel::ALL
+                .into_iter()
+                .zip(&self.deliveries)
+                .map(|(label, count)| sample([label.name()], Value::Counter(count.load(Relaxed))))
+                .collect(),
+            Metric::DeliveryLag => {
+                let lags = self.delivery_lags.lock().unwrap_or_else(PoisonError::into_inner);
+                let longest = lags.values().max().copied().unwrap_or(0);
+                vec![sample([], Value::Gauge(seconds(i64::try_from(longest).unwrap_or(i64::MAX))))]
+            }
             Metric::Alerts => {
                 let every =
                     Way::ALL.into_iter().flat_map(|way| AlertFate::ALL.into_iter().map(move |fate| (way, fate)));
@@ -306,6 +351,7 @@ mod tests {
         metrics.alert(Way::Webhook, AlertFate::Sent);
         metrics.alert(Way::Command, AlertFate::Dropped);
         metrics.trouble();
+        metrics.connections_refused().fetch_add(5, Relaxed);
         let survey = Survey {
             states: BTreeMap::from([(TokenState::Fresh, 41), (TokenState::NeedsConsent, 1)]),
             least_life: Some(90_000),
@@ -385,6 +431,7 @@ mod tests {
             ("vestal_requests_total{operation=\"SecretGet\",outcome=\"allowed\"}", 7.0),
             ("vestal_store_writable", 1.0),
             ("vestal_audit_gaps_total", 3.0),
+            ("vestal_connections_refused_total", 5.0),
             ("vestal_alerts_total{way=\"webhook\",outcome=\"sent\"}", 1.0),
             ("vestal_alerts_total{way=\"command\",outcome=\"dropped\"}", 1.0),
         ] {

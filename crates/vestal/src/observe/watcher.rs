@@ -1,9 +1,10 @@
 //! Who stands beside the keeper and tells everybody else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use keeper::{Event, Observer, Survey};
-use renewal::{Notice, TokenState, Wall};
+use keeper::{DeliveryEvent, DeliveryOutcome, Event, Observer, Survey};
+use renewal::{FailureClass, Notice, TokenState, Wall};
 use store::{Attempt, Outcome};
 use tokio::sync::broadcast;
 use vault::{SecretName, VaultName};
@@ -74,6 +75,18 @@ impl Observer for Watcher {
         self.metrics.survey(survey, clock::now());
     }
 
+    fn delivery(&self, event: &DeliveryEvent<'_>) {
+        self.metrics.delivery(event.outcome);
+        log_delivery(event);
+        if let Some(alert) = Alert::of_delivery(event, clock::now().wall) {
+            self.alerts.raise(alert);
+        }
+    }
+
+    fn delivery_lag(&self, target: &str, lag: Duration) {
+        self.metrics.delivery_lag(target, lag);
+    }
+
     fn trouble(&self, words: &str) {
         self.metrics.trouble();
         match self.troubles.hear(words, clock::now()) {
@@ -95,6 +108,33 @@ fn owned(event: &Event<'_>) -> TokenEvent {
     }
 }
 
+fn log_delivery(event: &DeliveryEvent<'_>) {
+    let DeliveryEvent { vault, name, target, outcome, .. } = event;
+    match outcome {
+        DeliveryOutcome::Delivered { generation, lag, .. } => {
+            let lag = crate::config::Period::from(*lag).in_round_numbers();
+            tracing::info!(
+                target: ATTEMPTS,
+                "{vault}/{name} was delivered to {target}: generation {generation}, {lag} after it was obtained"
+            );
+        }
+        DeliveryOutcome::Changed { repaired } => {
+            let then = if *repaired { "it was delivered again over it" } else { "it is left as it is" };
+            tracing::warn!("somebody changed what {vault}/{name} was delivered as to {target}: {then}");
+        }
+        DeliveryOutcome::Failed { kind, words, failures, .. } => {
+            let words = words.trim_end_matches('.');
+            let failed = format!("{vault}/{name} could not be delivered to {target} ({}): {words}", kind.word());
+            // Ever more seldom, so that an outage doesn't fill the log.
+            if failures.is_power_of_two() {
+                tracing::warn!(target: ATTEMPTS, "{failed}; attempt {failures}");
+            } else {
+                tracing::debug!(target: ATTEMPTS, "{failed}; attempt {failures}");
+            }
+        }
+    }
+}
+
 fn log_attempt(event: &Event<'_>, attempt: &Attempt) {
     let Event { vault, name, generation, .. } = event;
     let left = life(event.life_left);
@@ -113,6 +153,11 @@ fn log_attempt(event: &Event<'_>, attempt: &Attempt) {
             let words = words.trim_end_matches('.');
             let failed = format!("{vault}/{name} could not be renewed ({class}): {words}; {left}, {next}");
             match attempt.repeats {
+                // Whoever has just declared it was told what to set, by the start or by `vestal apply`. If it goes on, an
+                // alert says so.
+                0 | 1 if *generation == 0 && class == FailureClass::Credential.name() => {
+                    tracing::debug!(target: ATTEMPTS, "{failed}");
+                }
                 0 => tracing::warn!(target: ATTEMPTS, "{failed}"),
                 // Ever more seldom, so that an outage doesn't fill the log: after 2, 4, 8, … failures of one kind.
                 repeats if (repeats + 1).is_power_of_two() => {
@@ -162,6 +207,10 @@ mod tests {
         }
 
         fn happens(&self, attempt: Option<&Attempt>, notices: &[Notice]) {
+            self.happens_at(7, attempt, notices);
+        }
+
+        fn happens_at(&self, generation: u64, attempt: Option<&Attempt>, notices: &[Notice]) {
             self.watcher.observe(&Event {
                 vault: &self.vault,
                 name: &self.name,
@@ -169,7 +218,7 @@ mod tests {
                 attempt,
                 life_left: Some(90_000),
                 state: TokenState::Retrying,
-                generation: 7,
+                generation,
                 notices,
             });
         }
@@ -202,6 +251,10 @@ mod tests {
             lifetime_source: "answer".into(),
             note: String::new(),
         }
+    }
+
+    fn no_credential() -> Outcome {
+        Outcome::Failed { class: "credential".into(), error: None, words: "the client id isn't there".into() }
     }
 
     fn failed() -> Outcome {
@@ -303,6 +356,20 @@ mod tests {
         assert!(lines[2].starts_with("INFO dev/Api-Token has recovered"), "{lines:#?}");
         // The test's queue takes one, and nobody reads it.
         assert_eq!(stage.metrics.alerts(Way::Command, AlertFate::Dropped), 1);
+    }
+
+    #[tokio::test]
+    async fn that_a_new_token_wants_for_its_credentials_is_logged_only_when_it_goes_on() {
+        let stage = Stage::new();
+        let lines = logged(|| {
+            stage.happens_at(0, Some(&attempt(no_credential(), 0)), &[]);
+            stage.happens_at(0, Some(&attempt(no_credential(), 1)), &[]);
+            stage.happens_at(0, Some(&attempt(no_credential(), 3)), &[]);
+            stage.happens_at(7, Some(&attempt(no_credential(), 0)), &[]);
+        });
+        let [goes_on, lost] = &lines[..] else { panic!("{lines:#?}") };
+        assert!(goes_on.ends_with("it is the same for 4 attempts now"), "{goes_on}");
+        assert!(lost.starts_with("WARN dev/Api-Token could not be renewed (credential)"), "{lost}");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ pub use bundle::write_ca_bundle;
 pub use local_authority::{LocalAuthority, LocalNames};
 pub use server_certificate::{CertificateSource, Change, LOOKED_AT_EVERY, ServerCertificate};
 
+use crate::system_error::in_words;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -39,7 +40,7 @@ impl TlsError {
             io::ErrorKind::StorageFull => "; make room on the disk",
             _ => "",
         };
-        Self::new(path, format_args!("{doing} failed: {error}{next_step}"))
+        Self::new(path, format_args!("{doing} failed: {}{next_step}", in_words(error)))
     }
 }
 
@@ -94,7 +95,7 @@ pub(crate) fn handshake_failure(error: &io::Error) -> String {
             io::ErrorKind::UnexpectedEof => {
                 "it closed the connection in the handshake; check that the port speaks TLS".to_owned()
             }
-            _ => error.to_string(),
+            _ => format!("{} in the handshake; check the port, and whether a firewall lies between", in_words(error)),
         };
     };
     match error {

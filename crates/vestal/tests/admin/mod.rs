@@ -17,12 +17,12 @@
 
 mod fake;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Cursor, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
@@ -36,18 +36,10 @@ const NOW: i64 = 1_795_381_445_000;
 
 #[test]
 fn what_is_said_to_a_running_vestal_and_what_is_made_of_its_answers() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admin");
-    let mut files: Vec<_> = fs::read_dir(&folder)
-        .expect("the cases can be read")
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "case"))
-        .collect();
-    files.sort();
+    let files = cases();
     assert!(files.len() > 10, "the cases are there");
     let mut wrong = String::new();
-    for file in files {
-        let expected = fs::read_to_string(&file).expect("a case is text");
+    for (file, expected) in files {
         let actual = Case::parse(&expected).run().to_string();
         if actual == expected {
             continue;
@@ -59,6 +51,103 @@ fn what_is_said_to_a_running_vestal_and_what_is_made_of_its_answers() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}\nVESTAL_WRITE_CASES=1 writes them again");
+}
+
+/// What runs until it is stopped prints a value a line; the tests of `dev` read those.
+const UNTIL_STOPPED: [&str; 2] = ["dev", "serve"];
+
+/// Their answers are long, need no running Vestal, and are held elsewhere.
+const WITHOUT_A_CASE: [&str; 2] = ["completions bash --json", "schema --json"];
+
+#[test]
+fn every_command_prints_one_json_value_with_json() {
+    let mut shown: BTreeSet<String> = BTreeSet::new();
+    let named = |command: &str| commands().into_iter().find(|name| command.starts_with(&format!("{name} ")));
+    for command in WITHOUT_A_CASE {
+        let case = Case(vec![("command".to_owned(), command.to_owned())]).run();
+        let stdout = case.body("stdout").expect("it was run");
+        serde_json::from_str::<serde_json::Value>(stdout).unwrap_or_else(|error| panic!("{command}: {error}"));
+        shown.extend(named(command));
+    }
+    for (file, text) in cases() {
+        // What is written there is what is printed: the test above holds it.
+        let case = Case::parse(&text);
+        let command = case.body("command").unwrap_or_default();
+        if !command.split_whitespace().any(|word| word == "--json") || case.body("exit 0").is_none() {
+            continue;
+        }
+        let stdout = case.body("stdout").unwrap_or_default();
+        let value: serde_json::Value =
+            serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{}: {error}: {stdout}", file.display()));
+        hold_to_the_rule_of_times(&value, &file);
+        shown.extend(named(command));
+    }
+    let missing: Vec<_> = commands()
+        .into_iter()
+        .filter(|name| !UNTIL_STOPPED.contains(&name.as_str()) && !shown.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "no case shows with --json what these print: {missing:?}");
+}
+
+/// Instants are texts, lengths of time say their unit, and nothing counts milliseconds.
+fn hold_to_the_rule_of_times(value: &serde_json::Value, file: &Path) {
+    use serde_json::Value;
+    const INSTANTS: [&str; 11] = [
+        "started",
+        "created",
+        "updated",
+        "not_before",
+        "expires",
+        "ends",
+        "due",
+        "next_due",
+        "obtained",
+        "last_repeat",
+        "removed",
+    ];
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| hold_to_the_rule_of_times(value, file)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                let place = format!("{}: {name}: {value}", file.display());
+                assert!(!name.ends_with("_ms"), "{place}");
+                if INSTANTS.contains(&name.as_str()) {
+                    let is_instant = |text: &str| text.parse::<jiff::Timestamp>().is_ok() && text.ends_with('Z');
+                    assert!(value.is_null() || value.as_str().is_some_and(is_instant), "{place}");
+                }
+                let looks_like_a_time = value.as_u64().is_some_and(|number| number > 1_000_000_000);
+                assert!(!looks_like_a_time, "a time as a number: {place}");
+                hold_to_the_rule_of_times(value, file);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Every command by its words, from the reference page, which is made of the declarations.
+fn commands() -> Vec<String> {
+    let page = vestal::cli::reference_page();
+    let headings = page.lines().filter_map(|line| line.strip_prefix("## `vestal ")?.strip_suffix('`'));
+    headings.map(str::to_owned).collect()
+}
+
+/// The files of cases, with their text.
+fn cases() -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admin");
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("the cases can be read")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "case"))
+        .collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|file| {
+            let text = fs::read_to_string(&file).expect("a case is text");
+            (file, text)
+        })
+        .collect()
 }
 
 /// The sections of a file, heading and body.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::certificate::Certificate;
 use crate::client::Client;
 use crate::peers::node;
-use crate::process::{Folder, Running, admin, until, vestal};
+use crate::process::{Folder, Running, admin, says_ready, until, vestal};
 
 /// The secret of the server's clients. Its characters are those that an encoding can get wrong.
 const CLIENT_SECRET: &str = "s3cret+of/the%20client:with=all&kinds";
@@ -36,7 +36,7 @@ fn a_reader_gets_a_token_that_its_issuer_knows(client_auth: &str) {
     let config =
         folder.write("vestal.toml", &configuration(&folder, &certificate, &provider, port, client_auth, client_id));
     let serve = Running::start(vestal(&folder).arg("serve").arg("--config").arg(&config));
-    serve.line(|line| line.starts_with("ready"));
+    serve.line(says_ready);
 
     // The secret goes in by standard input, and the app's comes out once.
     admin(&folder, &["secret", "set", "client-credentials", "--vault", "contoso"], CLIENT_SECRET);

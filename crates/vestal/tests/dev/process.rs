@@ -188,7 +188,7 @@ impl Dev {
     /// Starts the command, and waits until it says that it is ready.
     pub(crate) fn ready(mut command: Command, folder: &Folder) -> Self {
         let running = Running::start(&mut command);
-        let ready = running.line(|line| line.starts_with("ready"));
+        let ready = running.line(says_ready);
         let env = sourced(&folder.data().join("dev.env"), folder);
         Self { running, env, ready }
     }
@@ -199,8 +199,8 @@ impl Dev {
 
     /// Where health and metrics are, as `--json` says when it is ready.
     pub(crate) fn observe(&self) -> String {
-        let facts = self.ready.strip_prefix("ready ").and_then(|facts| serde_json::from_str(facts).ok());
-        let facts: serde_json::Value = facts.unwrap_or_else(|| panic!("start it with --json: {}", self.ready));
+        let facts: serde_json::Value =
+            serde_json::from_str(&self.ready).unwrap_or_else(|_| panic!("start it with --json: {}", self.ready));
         facts["observe"].as_str().unwrap_or_else(|| panic!("no observe: {facts}")).to_owned()
     }
 
@@ -208,6 +208,11 @@ impl Dev {
     pub(crate) fn token_name(&self) -> &str {
         self.var("VESTAL_TOKEN_NAME")
     }
+}
+
+/// Whether it is the line that says that clients may come, in words or as JSON.
+pub(crate) fn says_ready(line: &str) -> bool {
+    line.starts_with("ready") || line.contains("\"event\":\"ready\"")
 }
 
 /// What a shell has after it has sourced the file, and had not before.

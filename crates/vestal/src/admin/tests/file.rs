@@ -29,13 +29,20 @@ async fn a_plan_says_what_an_apply_does_and_changes_nothing() {
     assert_eq!(short, ["add provider sandbox", "add token contoso/api-token"]);
     let fields = applied["changes"][1]["fields"].as_array().unwrap();
     assert!(fields.contains(&json!({"field": "provider", "from": null, "to": "sandbox"})), "{fields:?}");
-    assert!(fields.contains(&json!({"field": "promise", "from": null, "to": "10"})), "{fields:?}");
-    let nothing = json!({"changes": []});
+    assert!(fields.contains(&json!({"field": "promise", "from": null, "to": "10s"})), "{fields:?}");
+    let nothing = json!({"changes": [], "missing_secrets": ["contoso/credential"]});
     assert_eq!(world.done("POST", "/plan", world.file(&text)).await, nothing);
     assert_eq!(world.apply(&text).await, nothing);
+    world.set("credential", "one").await;
+    assert_eq!(world.apply(&text).await["missing_secrets"], json!([]));
     assert_eq!(
         world.audit_since(before).await,
-        ["DefinitionsApply - vestal.toml allowed", "DefinitionsApply - vestal.toml allowed"]
+        [
+            "DefinitionsApply - vestal.toml allowed",
+            "DefinitionsApply - vestal.toml allowed",
+            "SecretSet contoso credential allowed",
+            "DefinitionsApply - vestal.toml allowed"
+        ]
     );
 }
 

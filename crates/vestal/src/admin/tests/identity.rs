@@ -42,7 +42,7 @@ async fn a_new_client_secret_lets_the_old_one_live_for_a_day_or_ends_it() {
     let second = world.done("POST", "/apps/reader/rotate-secret", Value::Null).await;
     let secrets = second["app"]["secrets"].as_array().unwrap();
     assert_eq!(secrets.len(), 2);
-    let end = secrets[0]["ends"].as_i64().unwrap() - crate::clock::unix_seconds();
+    let end = super::instant(&secrets[0]["ends"]) / 1000 - crate::clock::unix_seconds();
     assert!((86_000..=86_400).contains(&end), "{end}");
     assert_eq!(secrets[1]["ends"], Value::Null);
     let signs_in =
@@ -96,7 +96,8 @@ async fn a_policy_holds_from_the_moment_it_is_set_until_it_is_removed() {
     assert_eq!(status("some-key").await, StatusCode::FORBIDDEN);
     world.done("PUT", "/policies/reading", policy("reading", &["get"])).await;
     assert_eq!(status("some-key").await, StatusCode::OK);
-    world.done("DELETE", "/policies/reading", Value::Null).await;
+    let removed = world.done("DELETE", "/policies/reading", Value::Null).await;
+    assert_eq!((&removed["name"], &removed["permissions"]), (&json!("reading"), &json!(["get"])), "as it was");
     assert_eq!(status("some-key").await, StatusCode::FORBIDDEN);
     world.refused("DELETE", "/policies/reading", Value::Null, 404, "not-found").await;
     assert_eq!(
@@ -152,7 +153,7 @@ async fn a_deleted_app_signs_in_no_more_and_takes_its_policies_along() {
     world.done("PUT", "/policies/reading", policy("reading", &["get"])).await;
     let token = world.sign_in(&created["app"], client_secret).await.unwrap();
     assert_eq!(world.read_status(&token, "some-key").await, StatusCode::OK);
-    world.done("DELETE", "/apps/reader", Value::Null).await;
+    assert_eq!(world.done("DELETE", "/apps/reader", Value::Null).await, created["app"], "as it was");
     assert_eq!(world.read_status(&token, "some-key").await, StatusCode::UNAUTHORIZED);
     assert!(world.sign_in(&created["app"], client_secret).await.is_none());
     assert_eq!(world.get("/policies").await.as_array().unwrap().len(), 1);

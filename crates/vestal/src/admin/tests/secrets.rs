@@ -11,14 +11,16 @@ async fn a_secret_is_set_shown_listed_and_read() {
     let world = World::new().await;
     let before = world.audit().await.len();
     let body = json!({
-        "value": "a-value-of-mine", "expires": 2_000_000_000, "content_type": "text/plain", "tags": {"team": "red"}
+        "value": "a-value-of-mine", "not_before": "2026-11-22T22:04:05+01:00", "expires": "2033-05-18T03:33:20Z",
+        "content_type": "text/plain", "tags": {"team": "red"}
     });
     let set = world.done("PUT", KEY, body).await;
     assert_eq!((&set["vault"], &set["name"]), (&json!("contoso"), &json!("Some-Key")));
     assert_eq!(set["managed"], false);
     let version = &set["version"];
     assert_eq!(version["enabled"], true);
-    assert_eq!(version["expires"], 2_000_000_000);
+    assert_eq!(version["not_before"], "2026-11-22T21:04:05Z");
+    assert_eq!(version["expires"], "2033-05-18T03:33:20Z");
     assert_eq!(version["content_type"], "text/plain");
     assert_eq!(version["tags"], json!({"team": "red"}));
     assert_eq!(version["written_by"], "admin");
@@ -28,7 +30,7 @@ async fn a_secret_is_set_shown_listed_and_read() {
     assert_eq!(detail["versions"], json!([set["version"]]));
     assert_eq!(world.get("/vaults/contoso/secrets").await, json!([set]));
     let value = world.get(&format!("{KEY}/value")).await;
-    let expected = json!({"value": "a-value-of-mine", "version": version["id"], "expires": 2_000_000_000});
+    let expected = json!({"value": "a-value-of-mine", "version": version["id"], "expires": "2033-05-18T03:33:20Z"});
     assert_eq!(value, expected);
     assert_eq!(
         world.audit_since(before).await,
@@ -43,6 +45,15 @@ async fn a_secret_is_set_shown_listed_and_read() {
     for answer in [set, detail] {
         assert!(!answer.to_string().contains("a-value-of-mine"));
     }
+}
+
+#[tokio::test]
+async fn a_value_that_ends_before_it_begins_is_refused() {
+    let world = World::new().await;
+    let body = json!({"value": "v", "not_before": "2026-11-22T21:04:05Z", "expires": "2026-11-22T21:04:05Z"});
+    let words = world.refused("PUT", KEY, body, 400, "bad-request").await;
+    assert!(words.contains("end before it begins"), "{words}");
+    world.refused("GET", KEY, Value::Null, 404, "not-found").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use renewal::{PauseReason, Wall};
 use serde_json::{Value, json};
 
-use super::{CREDENTIAL, World};
+use super::{CREDENTIAL, World, instant};
+use crate::admin::wire::UtcTime;
 
 const TOKEN: &str = "/tokens/contoso/api-token";
 
@@ -16,13 +17,13 @@ async fn a_token_is_listed_and_shown_before_it_ever_had_a_value() {
     assert_eq!((&token["vault"], &token["name"]), (&json!("contoso"), &json!("api-token")));
     assert_eq!((&token["state"], &token["generation"], &token["failures"]), (&json!("due"), &json!(0), &json!(0)));
     assert_eq!((&token["provider"], &token["owner"]), (&json!("sandbox"), &json!("ops@example.com")));
-    assert_eq!((&token["life_left_ms"], &token["last_failure"]), (&Value::Null, &Value::Null));
-    assert!(token["due_ms"].is_i64());
+    assert_eq!((&token["life_left_seconds"], &token["last_failure"]), (&Value::Null, &Value::Null));
+    assert!(instant(&token["due"]) <= crate::clock::now().wall.0);
     let detail = world.get(TOKEN).await;
     assert_eq!(detail["origin"], "file");
     assert_eq!(detail["token_url"], json!(world.sandbox.token_url()));
     assert_eq!(detail["scope"], json!(["identify"]));
-    assert_eq!(detail["promise"], 10);
+    assert_eq!(detail["promise_seconds"], 10);
     assert_eq!(
         detail["credentials"][0],
         json!({
@@ -41,6 +42,7 @@ async fn a_credential_that_soon_ends_or_has_ended_is_warned_of() {
     let world = World::with_token().await;
     let now = crate::clock::unix_seconds();
     for (expires, words) in [(now - 1, "has expired"), (now + 10 * 86_400 + 60, "expires in 10 days")] {
+        let expires = json!(UtcTime::from_unix_seconds(expires));
         let body = json!({"value": CREDENTIAL, "expires": expires});
         world.done("PUT", "/vaults/contoso/secrets/credential", body).await;
         let detail = world.get(TOKEN).await;
@@ -66,8 +68,8 @@ async fn a_renewal_that_is_waited_for_answers_with_its_attempt() {
     let history = world.get(&format!("{TOKEN}/history")).await;
     assert!(history["attempts"].as_array().unwrap().iter().any(|attempt| *attempt == renewal["attempt"]));
     let detail = world.get(TOKEN).await;
-    assert_eq!(detail["lifetime"], 3600);
-    assert!(detail["expires_ms"].as_i64().unwrap() > detail["obtained_ms"].as_i64().unwrap());
+    assert_eq!(detail["lifetime_seconds"], 3600);
+    assert!(instant(&detail["expires"]) > instant(&detail["obtained"]));
     assert!(detail["lifetime_source"].is_string());
 
     // It is fresh, and somebody asks all the same.
@@ -118,7 +120,7 @@ async fn a_paused_token_is_not_renewed_until_it_is_resumed() {
     let before = world.audit().await.len();
     for _ in 0..2 {
         let paused = world.done("POST", &format!("{TOKEN}/pause"), Value::Null).await;
-        assert_eq!((&paused["state"], &paused["due_ms"]), (&json!("paused"), &Value::Null));
+        assert_eq!((&paused["state"], &paused["due"]), (&json!("paused"), &Value::Null));
     }
     assert_eq!(world.get(TOKEN).await["paused"], json!(["by a person"]));
     let words = world.refused("POST", &format!("{TOKEN}/renew"), Value::Null, 409, "conflict").await;
@@ -128,7 +130,7 @@ async fn a_paused_token_is_not_renewed_until_it_is_resumed() {
     );
     let resumed = world.done("POST", "/tokens/CONTOSO/API-TOKEN/resume", Value::Null).await;
     assert_eq!(resumed["state"], "due");
-    assert!(resumed["due_ms"].as_i64().unwrap() <= crate::clock::now().wall.0);
+    assert!(instant(&resumed["due"]) <= crate::clock::now().wall.0);
     assert_eq!(
         world.audit_since(before).await,
         [
@@ -147,8 +149,12 @@ async fn a_token_whose_definition_is_gone_is_shown_and_says_how_it_comes_back() 
     assert_eq!((&detail["state"], &detail["paused"]), (&json!("paused"), &json!(["its definition is gone"])));
     let words = world.refused("POST", &format!("{TOKEN}/renew"), Value::Null, 409, "conflict").await;
     assert!(words.contains("vestal apply"), "{words}");
-    let resumed = world.done("POST", &format!("{TOKEN}/resume"), Value::Null).await;
-    assert_eq!(resumed["state"], "paused", "no person can resume it");
+    let before = world.audit().await.len();
+    world.done("POST", &format!("{TOKEN}/pause"), Value::Null).await;
+    let words = world.refused("POST", &format!("{TOKEN}/resume"), Value::Null, 409, "conflict").await;
+    assert!(words.contains("its definition is gone") && words.contains("vestal apply"), "{words}");
+    assert!(world.token().await.standing.paused.contains(&PauseReason::Person), "nothing was lifted");
+    assert_eq!(world.audit_since(before).await, ["TokenPause contoso api-token allowed"]);
 }
 
 #[tokio::test]

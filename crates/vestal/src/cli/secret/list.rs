@@ -4,8 +4,8 @@ use super::super::problem::Problem;
 use super::super::session::Session;
 use super::super::style;
 use super::super::table::{Cell, Table};
-use super::super::when::{self, Clock};
-use crate::admin::wire::{SecretView, VaultView, VersionView};
+use super::super::when::Clock;
+use crate::admin::wire::{SecretLine, VaultView, VersionView};
 
 pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;
@@ -13,9 +13,9 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
         Some(vault) => vec![vault.to_string()],
         None => client.get::<Vec<VaultView>>("/vaults")?.into_iter().map(|vault| vault.name).collect(),
     };
-    let mut secrets: Vec<SecretView> = Vec::new();
+    let mut secrets: Vec<SecretLine> = Vec::new();
     for vault in vaults {
-        secrets.extend(client.get::<Vec<SecretView>>(&format!("/vaults/{vault}/secrets"))?);
+        secrets.extend(client.get::<Vec<SecretLine>>(&format!("/vaults/{vault}/secrets"))?);
     }
     if session.json {
         return session.output.json(&secrets);
@@ -24,20 +24,27 @@ pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
         return session.output.note("There is no secret yet. `vestal secret set NAME` makes one.");
     }
     let table = table(&secrets, &session.clock);
-    session.output.table(table)
+    session.output.table(table)?;
+    for SecretLine { vault, name, unreadable, .. } in &secrets {
+        if let Some(why) = unreadable {
+            session.output.warn(&format!("{vault}/{name}: {why}"))?;
+        }
+    }
+    Ok(())
 }
 
-fn table(secrets: &[SecretView], clock: &Clock) -> Table {
+fn table(secrets: &[SecretLine], clock: &Clock) -> Table {
     let mut table = Table::new(&["VAULT", "NAME", "STATE", "ENDS", "UPDATED", "WRITTEN BY", "KIND"]);
     for secret in secrets {
-        let SecretView { vault, name, version, managed } = secret;
+        let SecretLine { vault, name, version, unreadable: _, managed } = secret;
+        let version = version.as_ref();
         table.row(vec![
             vault.into(),
             name.into(),
-            state(version, clock),
-            version.expires.map(|end| clock.relative(when::ms(end))).unwrap_or_default().into(),
-            clock.relative(when::ms(version.updated)).into(),
-            (&version.written_by).into(),
+            version.map_or_else(|| Cell::styled(style::BAD, "unreadable"), |version| state(version, clock)),
+            version.and_then(|version| version.expires).map(|end| clock.relative(end)).unwrap_or_default().into(),
+            version.map(|version| clock.relative(version.updated)).unwrap_or_default().into(),
+            version.map(|version| version.written_by.as_str()).unwrap_or_default().into(),
             if *managed { "managed token" } else { "secret" }.into(),
         ]);
     }
@@ -48,9 +55,9 @@ fn table(secrets: &[SecretView], clock: &Clock) -> Table {
 pub(super) fn state(version: &VersionView, clock: &Clock) -> Cell {
     if !version.enabled {
         Cell::styled(style::FAINT, "disabled")
-    } else if version.expires.is_some_and(|end| clock.is_past(when::ms(end))) {
+    } else if version.expires.is_some_and(|end| clock.is_past(end)) {
         Cell::styled(style::BAD, "ended")
-    } else if version.not_before.is_some_and(|start| !clock.is_past(when::ms(start))) {
+    } else if version.not_before.is_some_and(|start| !clock.is_past(start)) {
         Cell::styled(style::WARNING, "not yet valid")
     } else {
         Cell::styled(style::GOOD, "valid")

@@ -14,7 +14,7 @@ use super::super::problem::Problem;
 use super::super::session::Session;
 use super::super::when::Clock;
 use super::value;
-use crate::admin::wire::{SecretView, SetSecret};
+use crate::admin::wire::{SecretView, SetSecret, UtcTime};
 use crate::config::Period;
 
 #[derive(Args)]
@@ -37,8 +37,11 @@ pub(in super::super) struct SetArguments {
     empty: bool,
     /// When the value ends: a date, a time such as 2027-11-22T12:00:00Z, or a duration from now such as 90d. Vestal warns
     /// before the end of a credential
-    #[arg(long, value_name = "TIME", value_parser = end)]
-    expires: Option<End>,
+    #[arg(long, value_name = "TIME", value_parser = point)]
+    expires: Option<Point>,
+    /// From when on the value is to be used, written as for --expires
+    #[arg(long, value_name = "TIME", value_parser = point)]
+    not_before: Option<Point>,
     /// What the value is, such as application/json
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
@@ -59,6 +62,14 @@ pub(super) fn run(arguments: SetArguments, session: &mut Session) -> Result<(), 
              leave it out, and you are asked for it. If what you wrote was real, get another one",
         ));
     }
+    let expires = arguments.expires.map(|end| end.time(&session.clock));
+    let not_before = arguments.not_before.map(|start| start.time(&session.clock));
+    if let (Some(start), Some(end)) = (not_before, expires)
+        && end <= start
+    {
+        let (end, start) = (session.clock.absolute(end), session.clock.absolute(start));
+        return Err(Problem::usage(format!("the value would end ({end}) before it begins ({start}): nothing was set")));
+    }
     let client = session.client()?;
     let path = session.secret_path(&client, &arguments.name)?;
     let mut value = if arguments.empty {
@@ -66,9 +77,9 @@ pub(super) fn run(arguments: SetArguments, session: &mut Session) -> Result<(), 
     } else {
         value::read(arguments.file.as_deref(), &mut session.input)?
     };
-    let expires = arguments.expires.map(|end| end.unix_seconds(&session.clock));
     let tags = BTreeMap::from_iter(arguments.tags);
-    let body = SetSecret { value: std::mem::take(&mut value), expires, content_type: arguments.content_type, tags };
+    let value = std::mem::take(&mut *value);
+    let body = SetSecret { value, not_before, expires, content_type: arguments.content_type, tags };
     let answer = client.put_json::<SecretView>(&path, &body);
     // It moved into the body, which knows nothing of wiping.
     drop(Zeroizing::new(body.value));
@@ -83,9 +94,9 @@ pub(super) fn run(arguments: SetArguments, session: &mut Session) -> Result<(), 
     Ok(())
 }
 
-/// When a value ends.
+/// When a value begins or ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+enum Point {
     /// At this time, in Unix seconds.
     At(i64),
     /// At the beginning of this day, where the person is.
@@ -94,24 +105,24 @@ enum End {
     In(Period),
 }
 
-impl End {
-    fn unix_seconds(self, clock: &Clock) -> i64 {
-        match self {
+impl Point {
+    fn time(self, clock: &Clock) -> UtcTime {
+        UtcTime::from_unix_seconds(match self {
             Self::At(seconds) => seconds,
             Self::On(date) => {
                 // A day that the zone skipped begins with the next one; beyond the calendar there is nothing to warn of.
                 date.to_zoned(clock.zone.clone()).map_or(i64::MAX, |day| day.timestamp().as_second())
             }
             Self::In(period) => (clock.now_ms)() / 1000 + i64::try_from(period.seconds()).unwrap_or(i64::MAX),
-        }
+        })
     }
 }
 
-fn end(text: &str) -> Result<End, &'static str> {
-    let at = || text.parse::<Timestamp>().ok().map(|at| End::At(at.as_second()));
+fn point(text: &str) -> Result<Point, &'static str> {
+    let at = || text.parse::<Timestamp>().ok().map(|at| Point::At(at.as_second()));
     // The date alone: a parser that also takes `2027-11-22T12:00` would drop the time without a word.
-    let on = || Date::strptime("%Y-%m-%d", text).ok().map(End::On);
-    let span = || text.parse().ok().map(End::In);
+    let on = || Date::strptime("%Y-%m-%d", text).ok().map(Point::On);
+    let span = || text.parse().ok().map(Point::In);
     at().or_else(on).or_else(span).ok_or("write a date such as 2027-11-22, a time such as 2027-11-22T12:00:00Z, or 90d")
 }
 
@@ -127,14 +138,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_value_is_a_date_a_time_or_a_length() {
+    fn the_beginning_and_the_end_of_a_value_are_a_date_a_time_or_a_length() {
         let clock = Clock { now_ms: || 1_000_000, zone: TimeZone::fixed(jiff::tz::offset(1)) };
-        let seconds = |text| end(text).map(|end| end.unix_seconds(&clock));
+        let seconds = |text| point(text).map(|point| point.time(&clock).unix_seconds());
         assert_eq!(seconds("2027-11-22T12:00:00Z"), Ok(1_826_884_800));
         assert_eq!(seconds("2027-11-22"), Ok(1_826_838_000), "where the person is");
         assert_eq!(seconds("90d"), Ok(1_000 + 90 * 86_400));
         for text in ["", "tomorrow", "2027-13-01", "2027-11-22T12:00", "600"] {
-            assert!(end(text).is_err(), "{text}");
+            assert!(point(text).is_err(), "{text}");
         }
     }
 }

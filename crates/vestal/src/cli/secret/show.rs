@@ -5,9 +5,9 @@ use super::super::problem::Problem;
 use super::super::session::Session;
 use super::super::style::{self, styled};
 use super::super::table::{Fields, Table, printable};
-use super::super::when::{self, Clock};
+use super::super::when::Clock;
 use super::list::state;
-use crate::admin::wire::{SecretDetail, VersionView};
+use crate::admin::wire::{SecretDetail, UtcTime, VersionView};
 
 pub(super) fn run(name: &Named, session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;
@@ -22,7 +22,7 @@ pub(super) fn run(name: &Named, session: &mut Session) -> Result<(), Problem> {
 fn render(detail: &SecretDetail, clock: &Clock, width: Option<usize>) -> String {
     let secret = &detail.secret;
     let version = &secret.version;
-    let time = |seconds: i64| clock.both(when::ms(seconds));
+    let time = |at: UtcTime| clock.both(at);
     let mut fields = Fields::default();
     fields.add("State", state(version, clock));
     fields.add("Kind", if secret.managed { "managed token" } else { "secret" });
@@ -46,8 +46,8 @@ fn versions(versions: &[VersionView], clock: &Clock) -> Table {
         table.row(vec![
             (&version.id).into(),
             state(version, clock),
-            clock.absolute(when::ms(version.created)).into(),
-            version.expires.map(|end| clock.relative(when::ms(end))).unwrap_or_default().into(),
+            clock.absolute(version.created).into(),
+            version.expires.map(|end| clock.relative(end)).unwrap_or_default().into(),
             generation.into(),
             (&version.written_by).into(),
         ]);

@@ -19,7 +19,7 @@ const LINE_END: u64 = 2;
 pub(super) fn read(file: Option<&Path>, input: &mut Input) -> Result<Zeroizing<String>, Problem> {
     let value = match (file, input) {
         (Some(path), _) => {
-            let unreadable = |error| Problem::usage(format!("{} can't be read: {error}", path.display()));
+            let unreadable = |error| Problem::unreadable(path, &error);
             from_stream(&mut File::open(path).map_err(unreadable)?, &path.display().to_string())?
         }
         (None, Input::Script(stdin)) => from_stream(stdin, "standard input")?,
@@ -29,7 +29,7 @@ pub(super) fn read(file: Option<&Path>, input: &mut Input) -> Result<Zeroizing<S
                     io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
                         Problem::failed("given up: nothing was set")
                     }
-                    _ => Problem::failed(format!("the terminal can't be asked: {error}"))
+                    _ => Problem::io("the terminal can't be asked", &error)
                         .help("hand the value in on standard input, or name a file with --file"),
                 })
             };
@@ -59,7 +59,7 @@ fn from_stream(stream: &mut dyn Read, what: &str) -> Result<Zeroizing<String>, P
     stream
         .take(room as u64)
         .read_to_end(&mut bytes)
-        .map_err(|error| Problem::failed(format!("{what} can't be read: {error}")))?;
+        .map_err(|error| Problem::io(format_args!("{what} can't be read"), &error))?;
     let text = bytes.strip_suffix(b"\n").map_or(bytes.as_slice(), |text| text.strip_suffix(b"\r").unwrap_or(text));
     match std::str::from_utf8(text) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),

@@ -1,7 +1,8 @@
 //! `token history`: what came of each attempt.
 
+use std::time::Duration;
+
 use clap::Args;
-use store::{Attempt, Outcome};
 
 use super::super::name::Named;
 use super::super::problem::Problem;
@@ -9,7 +10,7 @@ use super::super::session::Session;
 use super::super::style;
 use super::super::table::{Cell, Table};
 use super::super::when::{self, Clock};
-use crate::admin::wire::History;
+use crate::admin::wire::{AttemptView, History, OutcomeView};
 
 #[derive(Args)]
 #[command(before_help = "\
@@ -51,17 +52,17 @@ pub(super) fn run(arguments: &HistoryArguments, session: &mut Session) -> Result
     }
 }
 
-fn table(attempts: &[Attempt], clock: &Clock) -> Table {
+fn table(attempts: &[AttemptView], clock: &Clock) -> Table {
     let mut table = Table::new(&["ATTEMPT", "TIME", "TOOK", "RESULT", "HTTP", "WHAT CAME OF IT"]);
     for attempt in attempts {
         let style = match attempt.outcome {
-            Outcome::Renewed { .. } => style::GOOD,
-            Outcome::Failed { .. } => style::WARNING,
+            OutcomeView::Renewed { .. } => style::GOOD,
+            OutcomeView::Failed { .. } => style::WARNING,
         };
         table.row(vec![
             attempt.number.to_string().into(),
             clock.absolute(attempt.started).into(),
-            when::length_ms(i64::try_from(attempt.took).unwrap_or(i64::MAX)).into(),
+            when::length(Duration::try_from_secs_f64(attempt.took_seconds).unwrap_or_default()).into(),
             Cell::styled(style, result(&attempt.outcome)),
             attempt.status.map(|status| status.to_string()).unwrap_or_default().into(),
             words(attempt, clock).into(),
@@ -70,30 +71,30 @@ fn table(attempts: &[Attempt], clock: &Clock) -> Table {
     table
 }
 
-fn result(outcome: &Outcome) -> &'static str {
+fn result(outcome: &OutcomeView) -> &'static str {
     match outcome {
-        Outcome::Renewed { generation: Some(_), .. } => "renewed",
-        Outcome::Renewed { generation: None, .. } => "same value",
-        Outcome::Failed { .. } => "failed",
+        OutcomeView::Renewed { generation: Some(_), .. } => "renewed",
+        OutcomeView::Renewed { generation: None, .. } => "same value",
+        OutcomeView::Failed { .. } => "failed",
     }
 }
 
 /// An attempt in one line: what came of it, and how often it came again.
-pub(super) fn words(attempt: &Attempt, clock: &Clock) -> String {
+pub(super) fn words(attempt: &AttemptView, clock: &Clock) -> String {
     let mut words = match &attempt.outcome {
-        Outcome::Renewed { generation, lifetime, note, .. } => {
+        OutcomeView::Renewed { generation, lifetime_seconds, note, .. } => {
             let generation = match generation {
                 Some(generation) => format!("generation {generation}"),
                 None => "the provider gave the same token again".to_owned(),
             };
-            let life = match lifetime {
+            let life = match lifetime_seconds {
                 Some(seconds) => format!("lives {}", when::length_seconds(*seconds)),
                 None => "no end is known".to_owned(),
             };
             let note = if note.is_empty() { String::new() } else { format!("; {note}") };
             format!("{generation}, {life}{note}")
         }
-        Outcome::Failed { words, .. } => words.clone(),
+        OutcomeView::Failed { words, .. } => words.clone(),
     };
     if attempt.repeats > 0 {
         let last = attempt.last_repeat.map(|last| format!(", last at {}", clock.absolute(last))).unwrap_or_default();

@@ -5,7 +5,7 @@ use super::super::session::Session;
 use super::super::style;
 use super::super::table::{Cell, Table};
 use super::super::when::{self, Clock};
-use crate::admin::wire::TokenView;
+use crate::admin::wire::{TokenView, UtcTime};
 
 pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
     let mut tokens: Vec<TokenView> = session.client()?.get("/tokens")?;
@@ -32,7 +32,7 @@ fn table(tokens: &[TokenView], clock: &Clock) -> Table {
             Cell::styled(style::of_state(&token.state), &token.state),
             token.generation.to_string().into(),
             life_left(token).into(),
-            token.due_ms.map(|due| next(clock, due)).unwrap_or_default().into(),
+            token.due.map(|due| next(clock, due)).unwrap_or_default().into(),
             (&token.provider).into(),
             token.owner.as_deref().unwrap_or_default().into(),
             last_failure(token).into(),
@@ -43,16 +43,16 @@ fn table(tokens: &[TokenView], clock: &Clock) -> Table {
 
 /// The life left in words; empty where no end is known.
 pub(super) fn life_left(token: &TokenView) -> String {
-    match token.life_left_ms {
-        Some(left) if left <= 0 => "over".to_owned(),
-        Some(left) => when::length_ms(left),
+    match token.life_left_seconds {
         None => String::new(),
+        Some(0) => "under 1 s".to_owned(),
+        Some(left) => u64::try_from(left).map_or_else(|_| "over".to_owned(), when::length_seconds),
     }
 }
 
 /// When the next attempt is due. A time that lies behind is now: the attempt is under way, or waits for its lane.
-pub(super) fn next(clock: &Clock, due_ms: i64) -> String {
-    if clock.is_past(due_ms) { "now".to_owned() } else { clock.relative(due_ms) }
+pub(super) fn next(clock: &Clock, due: UtcTime) -> String {
+    if clock.is_past(due) { "now".to_owned() } else { clock.relative(due) }
 }
 
 /// What the last attempt failed with, and how many did since the last success.

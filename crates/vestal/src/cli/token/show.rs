@@ -7,7 +7,7 @@ use super::super::style::{self, styled};
 use super::super::table::{Cell, Fields, printable};
 use super::super::when::{self, Clock};
 use super::list::{last_failure, life_left, next};
-use crate::admin::wire::{CredentialView, TokenDetail};
+use crate::admin::wire::{CredentialView, TokenDetail, UtcTime};
 
 /// From when on the end of a credential stands out, in milliseconds: 30 days.
 const CREDENTIAL_NEAR_ITS_END: i64 = 30 * 86_400_000;
@@ -28,10 +28,10 @@ fn render(detail: &TokenDetail, clock: &Clock, width: Option<usize>) -> String {
     fields.add("State", state(detail));
     fields.add("Generation", token.generation.to_string());
     fields.add("Life left", life(detail, clock));
-    fields.add_some("Obtained", detail.obtained_ms.map(|at| clock.both(at)));
+    fields.add_some("Obtained", detail.obtained.map(|at| clock.both(at)));
     fields.add(
         "Next renewal",
-        match token.due_ms {
+        match token.due {
             Some(due) => format!("{} ({})", next(clock, due), clock.absolute(due)),
             None => "none by itself: it waits for somebody".to_owned(),
         },
@@ -68,7 +68,7 @@ fn state(detail: &TokenDetail) -> Cell {
 }
 
 fn life(detail: &TokenDetail, clock: &Clock) -> String {
-    match (detail.expires_ms, life_left(&detail.token)) {
+    match (detail.expires, life_left(&detail.token)) {
         (Some(end), left) if !left.is_empty() => format!("{left} (until {})", clock.absolute(end)),
         _ if detail.token.generation == 0 => "it has no value yet".to_owned(),
         _ => "no end is known".to_owned(),
@@ -89,7 +89,7 @@ fn lifetime(detail: &TokenDetail) -> Cell {
         }
         Some(other) => other,
     };
-    match detail.lifetime {
+    match detail.lifetime_seconds {
         Some(seconds) => format!("{}, {source}", when::length_seconds(seconds)).into(),
         None => format!("without end, {source}").into(),
     }
@@ -98,7 +98,7 @@ fn lifetime(detail: &TokenDetail) -> Cell {
 /// The promise, and where it is more than the token ever lives.
 fn promise(detail: &TokenDetail) -> Cell {
     let known = detail.lifetime_source.as_deref().filter(|source| *source != "guess");
-    match (detail.promise, detail.lifetime.filter(|_| known.is_some())) {
+    match (detail.promise_seconds, detail.lifetime_seconds.filter(|_| known.is_some())) {
         (None, _) => "none".into(),
         (Some(promise), None) if known.is_none() => {
             let words = format!("{} left, if it lives that long: nobody says so yet", when::length_seconds(promise));
@@ -118,13 +118,13 @@ fn credential_cell(credential: &CredentialView, clock: &Clock) -> Cell {
     if !present {
         return Cell::styled(style::BAD, format!("{part}: {source} is missing or disabled"));
     }
-    let Some(end) = expires.map(when::ms) else {
+    let Some(end) = *expires else {
         return format!("{part}: {source}").into();
     };
     let time = clock.both(end);
     if clock.is_past(end) {
         Cell::styled(style::BAD, format!("{part}: {source} ended {time}"))
-    } else if clock.is_past(end.saturating_sub(CREDENTIAL_NEAR_ITS_END)) {
+    } else if clock.is_past(UtcTime::from_unix_ms(end.unix_ms().saturating_sub(CREDENTIAL_NEAR_ITS_END))) {
         Cell::styled(style::WARNING, format!("{part}: {source} ends {time}"))
     } else {
         format!("{part}: {source} ends {time}").into()

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use store::Outcome;
 
 use super::super::name::Named;
 use super::super::problem::Problem;
@@ -11,7 +10,7 @@ use super::super::session::Session;
 use super::super::when;
 use super::history::words;
 use super::list::next;
-use crate::admin::wire::{Renewal, TokenView};
+use crate::admin::wire::{OutcomeView, Renewal, TokenView};
 use crate::config::Period;
 
 /// The longest that a running Vestal lets a command wait, in seconds.
@@ -57,14 +56,14 @@ pub(super) fn renew(arguments: &RenewArguments, session: &mut Session) -> Result
                 .help(format!("`vestal token show {name}` tells how it stands")))
         }
         Some(attempt) => match attempt.outcome {
-            Outcome::Renewed { .. } => {
-                let due = token.due_ms.map(|due| format!("; the next renewal is due {}", next(&session.clock, due)));
+            OutcomeView::Renewed { .. } => {
+                let due = token.due.map(|due| format!("; the next renewal is due {}", next(&session.clock, due)));
                 let words = words(attempt, &session.clock);
                 session.note_unless_json(&format!("{name} is renewed: {words}{}.", due.unwrap_or_default()))
             }
-            Outcome::Failed { .. } => {
+            OutcomeView::Failed { .. } => {
                 let words = words(attempt, &session.clock);
-                let due = token.due_ms.map(|due| format!("it is tried again {}", next(&session.clock, due)));
+                let due = token.due.map(|due| format!("it is tried again {}", next(&session.clock, due)));
                 let again = due.unwrap_or_else(|| "it is not tried again by itself".to_owned());
                 Err(Problem::failed(format!("{name} was not renewed: {words}"))
                     .help(format!("{again}; `vestal token show {name}` tells how it stands")))
@@ -75,8 +74,8 @@ pub(super) fn renew(arguments: &RenewArguments, session: &mut Session) -> Result
 
 pub(super) fn pause(name: &Named, session: &mut Session) -> Result<(), Problem> {
     let token = order(name, "pause", session)?;
-    let left = token.life_left_ms.filter(|left| *left > 0);
-    let until = left.map(|left| format!(" Its value lives {} more.", when::length_ms(left))).unwrap_or_default();
+    let left = token.life_left_seconds.filter(|left| *left > 0).and_then(|left| u64::try_from(left).ok());
+    let until = left.map(|left| format!(" Its value lives {} more.", when::length_seconds(left))).unwrap_or_default();
     session.note_unless_json(&format!(
         "{}/{} is paused: it is not renewed until it is resumed.{until}",
         token.vault, token.name

@@ -1,5 +1,7 @@
 //! The keeper in a small world: the in-memory store, a clock that a test winds, and a provider that answers as told.
 
+pub mod shelf;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 use keeper::{
-    Clock, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition,
+    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, SendFailure, Source, Survey, Targets, TokenDefinition,
     token_definition_name,
 };
 use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
@@ -254,6 +256,7 @@ impl Entropy for Counting {
     }
 }
 
+type WorldCourier = Courier<MemoryStore, Wound, Told>;
 type WorldKeeper = Keeper<MemoryStore, Wound, Provider, Told>;
 
 /// A world with a keeper in it.
@@ -263,6 +266,8 @@ pub struct World {
     pub told: Told,
     pub records: Arc<Records<MemoryStore>>,
     pub keeper: Arc<WorldKeeper>,
+    pub courier: Arc<WorldCourier>,
+    pub targets: Arc<Targets>,
     pool: LocalPool,
     spawner: LocalSpawner,
 }
@@ -270,7 +275,15 @@ pub struct World {
 impl World {
     /// A world whose provider's tokens live so many seconds. The keeper runs; there is no token yet.
     pub fn new(lifetime: u64) -> Self {
-        Self::on(MemoryStore::new(), Wound::new(), lifetime)
+        let mut world = Self::on(MemoryStore::new(), Wound::new(), lifetime);
+        world.set("id", "me");
+        world.set("credentials", "hush");
+        let table: oauth::ProviderTable =
+            serde_json::from_str(r#"{"extends":"generic","token_url":"https://id.example.com/token"}"#)
+                .expect("a table");
+        let define = world.records.define(DefinitionKind::Provider, "example", Origin::Admin, None, &table, None);
+        world.wait(|records| async move { records.commit(vec![define]).await.expect("stored") });
+        world
     }
 
     fn on(store: MemoryStore, clock: Wound, lifetime: u64) -> Self {
@@ -281,29 +294,27 @@ impl World {
         let provider = Provider(Arc::new(Mutex::new(desk)));
         let told = Told::default();
         let limits = LaneLimits::default();
+        let targets = Arc::new(Targets::default());
         let keeper = Arc::new(Keeper::new(
             Arc::clone(&records),
             clock.clone(),
             provider.clone(),
             told.clone(),
-            Arc::default(),
+            Arc::clone(&targets),
             limits,
         ));
+        let courier =
+            Arc::new(Courier::new(Arc::clone(&records), clock.clone(), told.clone(), Arc::clone(&targets)));
         let pool = LocalPool::new();
         let spawner = pool.spawner();
-        let mut world = Self { clock, provider, told, records, keeper, pool, spawner };
-        world.set("id", "me");
-        world.set("credentials", "hush");
-        let table: oauth::ProviderTable =
-            serde_json::from_str(r#"{"extends":"generic","token_url":"https://id.example.com/token"}"#)
-                .expect("a table");
-        let define = world.records.define(DefinitionKind::Provider, "example", Origin::Admin, None, &table, None);
-        world.wait(|records| async move { records.commit(vec![define]).await.expect("stored") });
+        let world = Self { clock, provider, told, records, keeper, courier, targets, pool, spawner };
         let keeper = Arc::clone(&world.keeper);
         world
             .spawner
             .spawn_local(async move { keeper.run(std::future::pending()).await.expect("it runs for ever") })
             .expect("spawned");
+        let courier = Arc::clone(&world.courier);
+        world.spawner.spawn_local(async move { courier.run(std::future::pending()).await }).expect("spawned");
         world
     }
 
@@ -314,6 +325,32 @@ impl World {
 
     /// Declares the managed token `name`, in this lane.
     pub fn declare_in(&mut self, name: &str, lane: &str) {
+        self.declare_delivered(name, lane, Vec::new(), false);
+    }
+
+    /// Declares a managed token that is delivered.
+    pub fn deliver(&mut self, name: &str, deliver: Vec<DeliverTo>) {
+        self.declare_delivered(name, "id.example.com secret:home/id", deliver, false);
+    }
+
+    /// Declares a managed token in shadow mode.
+    pub fn shadow(&mut self, name: &str, deliver: Vec<DeliverTo>) {
+        self.declare_delivered(name, "id.example.com secret:home/id", deliver, true);
+    }
+
+    /// These are the targets.
+    pub fn stand(&self, shelves: &[(&str, &shelf::Shelf)]) {
+        let target = |shelf: &shelf::Shelf| Arc::new(shelf.clone()) as Arc<dyn store::Target>;
+        self.targets.replace(shelves.iter().map(|(name, shelf)| ((*name).to_owned(), target(shelf))).collect());
+    }
+
+    /// What became of a token's delivery.
+    pub fn delivery(&mut self, name: &str, target: &str) -> store::Delivery {
+        let (id, target) = (self.token(name).row.id, target.to_owned());
+        self.wait(|records| async move { records.delivery(id, &target).await.expect("read").expect("declared") })
+    }
+
+    fn declare_delivered(&mut self, name: &str, lane: &str, deliver: Vec<DeliverTo>, shadow: bool) {
         let (vault, name) = names(name);
         let secret = |name: &str| Source::Secret { vault: "home".into(), name: name.into() };
         let definition = TokenDefinition {
@@ -326,10 +363,10 @@ impl World {
             lifetime: None,
             owner: Some("ops@example.com".into()),
             keep_versions: 5,
-            deliver: Vec::new(),
-            shadow: false,
+            deliver,
+            shadow,
         };
-        let writes = vec![
+        let mut writes = vec![
             self.records.define(
                 DefinitionKind::Token,
                 &token_definition_name(&vault, &name),
@@ -340,6 +377,10 @@ impl World {
             ),
             self.records.new_token(vault, name, lane.to_owned(), &Standing::new(self.clock.now())),
         ];
+        let Some(store::Write::Token { row, .. }) = writes.last() else { unreachable!("it is the last one") };
+        let targets: Vec<&str> = definition.deliver.iter().map(|to| to.target.as_str()).collect();
+        let deliveries = self.records.declare_deliveries(row.id, &[], &targets, self.clock.now().wall);
+        writes.extend(deliveries);
         self.wait(|records| async move { records.commit(writes).await.expect("stored") });
         self.keeper.wake();
     }
@@ -357,6 +398,16 @@ impl World {
         };
         let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
         self.wait(|records| async move { records.set(new).await.map(drop).expect("stored") });
+    }
+
+    /// The process dies and the next one starts. What was in flight is gone.
+    pub fn restart(self) -> Self {
+        let Self { clock, provider, told, records, pool, .. } = self;
+        drop(pool);
+        let lifetime = provider.0.lock().expect("one thread").lifetime;
+        let mut world = Self::on(records.store().reopen(), clock, lifetime);
+        world.told = told;
+        world
     }
 
     /// Lets this many seconds pass.

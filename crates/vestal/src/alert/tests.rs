@@ -14,7 +14,7 @@ use vault::{Keyring, SecretBody, SecretName, Seed, VaultName};
 use super::message::tests::failing;
 use super::*;
 use crate::clock::{self, SystemEntropy};
-use crate::config::{SecretReference, Webhook};
+use crate::config::{HomeSecret, Webhook};
 use crate::connector::OutboundRules;
 use crate::listener::{Limits, Listener, Peer, Transport};
 use crate::tls::{CertificateSource, LocalAuthority, LocalNames, ServerCertificate};
@@ -225,9 +225,9 @@ async fn an_address_in_a_vault_is_read_at_each_try_and_never_shown() {
     let seed = Seed::new(&[7; 32]);
     let records =
         Arc::new(Records::new(MemoryStore::new(), Keyring::new(1, &seed), Arc::new(SystemEntropy), CACHE_BYTES));
-    let reference = SecretReference {
+    let reference = HomeSecret {
         secret: SecretName::parse("alert-webhook").expect("a name"),
-        vault: Some(VaultName::parse("contoso").expect("a name")),
+        vault: VaultName::parse("contoso").expect("a name"),
     };
     let connector = receiver.connector(&[&receiver.allowed()]);
     let hook = Hook::new(Webhook::Secret(reference.clone()), connector, webhook::secrets_of(Arc::clone(&records)));
@@ -249,7 +249,7 @@ async fn an_address_in_a_vault_is_read_at_each_try_and_never_shown() {
     assert_eq!(receiver.heard().len(), 1);
 }
 
-async fn set(records: &Records<MemoryStore>, reference: &SecretReference, value: &str) {
+async fn set(records: &Records<MemoryStore>, reference: &HomeSecret, value: &str) {
     let now = clock::unix_seconds();
     let body = SecretBody {
         value: secret::Secret::from(value.to_owned()),
@@ -258,7 +258,7 @@ async fn set(records: &Records<MemoryStore>, reference: &SecretReference, value:
         updated: now,
         written_by: "test".to_owned(),
     };
-    let (vault, name) = (reference.vault.clone().expect("a vault"), reference.secret.clone());
+    let (vault, name) = (reference.vault.clone(), reference.secret.clone());
     let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
     records.set(new).await.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -11,14 +11,14 @@ use url::Url;
 
 use super::deliver::Failure;
 use super::message::Alert;
-use crate::config::{SecretReference, Webhook, WebhookUrl};
+use crate::config::{HomeSecret, Webhook, WebhookUrl};
 use crate::connector::Connector;
 
 /// How long one POST may take, from the name's resolution to the answer.
 const POST_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reads the secret that holds an address, or says in words why it can't.
-pub(super) type ReadSecret = Box<dyn Fn(SecretReference) -> BoxFuture<'static, Result<Secret, String>> + Send + Sync>;
+pub(super) type ReadSecret = Box<dyn Fn(HomeSecret) -> BoxFuture<'static, Result<Secret, String>> + Send + Sync>;
 
 /// A webhook. No Debug: it may know the address.
 pub(super) struct Hook {
@@ -80,15 +80,12 @@ pub(super) fn secrets_of<S: Store>(records: Arc<Records<S>>) -> ReadSecret {
     })
 }
 
-async fn read_secret<S: Store>(records: &Records<S>, reference: &SecretReference) -> Result<Secret, String> {
+async fn read_secret<S: Store>(records: &Records<S>, reference: &HomeSecret) -> Result<Secret, String> {
     let name = name_of(reference);
     let set_it = format!("run `vestal secret set {name}`");
-    let Some(vault) = &reference.vault else {
-        return Err(format!("the secret {name} of [alert] webhook names no vault: add `vault` to it"));
-    };
     let unreadable =
         |error: RecordError| format!("the webhook's address can't be read from the secret {name}: {error}");
-    let current = match records.current(vault, &reference.secret).await {
+    let current = match records.current(&reference.vault, &reference.secret).await {
         Ok(current) => current,
         Err(RecordError::NotFound) => {
             return Err(format!(
@@ -103,11 +100,8 @@ async fn read_secret<S: Store>(records: &Records<S>, reference: &SecretReference
     records.body(&current.version).map(|body| body.value).map_err(unreadable)
 }
 
-fn name_of(reference: &SecretReference) -> String {
-    match &reference.vault {
-        Some(vault) => format!("{vault}/{}", reference.secret),
-        None => reference.secret.to_string(),
-    }
+fn name_of(reference: &HomeSecret) -> String {
+    format!("{}/{}", reference.vault, reference.secret)
 }
 
 /// What may be shown of an address.

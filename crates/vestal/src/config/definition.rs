@@ -1,4 +1,4 @@
-//! Definitions: the vaults, providers, tokens, apps and policies that an operator declares. They become rows of the
+//! Definitions: the vaults, targets, providers, tokens, apps and policies that an operator declares. They become rows of the
 //! store, where definitions made with the CLI stand beside them.
 
 use keeper::TokenDefinition;
@@ -9,13 +9,15 @@ use toml::Spanned;
 use toml::de::DeValue;
 use vault::{Pattern, Permissions, SecretName, VaultName};
 
+use super::delivery::{DeliverySettings, Mode};
 use super::diff::DefinitionView;
 use super::period::Period;
 use super::problem::{Problem, ProblemKind};
 use super::provider::{ProviderName, ProviderSettings};
-use super::redact::sounds_secret;
-use super::setting::{Reading, Schema, Section as _, SectionTable, Shape, Value, section};
+use super::secret_reference::{HomeSecret, Holder, SecretReference, TargetName};
+use super::setting::{Reading, Schema, Section as _, Shape, Value, section};
 use super::suggest::nearest;
+use super::target::Target;
 use super::value::{Count, NAME_PATTERN, Parameters, Text, word_value};
 
 /// Where something stands in a configuration.
@@ -44,6 +46,8 @@ pub struct Definition<T> {
 pub struct Definitions {
     /// `[vault.NAME]`
     pub vaults: Vec<Definition<VaultSettings>>,
+    /// `[target.NAME]`
+    pub targets: Vec<Definition<Target>>,
     /// `[provider.NAME]`
     pub providers: Vec<Definition<ProviderSettings>>,
     /// `[token.NAME]`
@@ -103,6 +107,15 @@ section! {
 
         /// How many versions of the secret are kept. An hourly token makes 9,000 a year.
         keep_versions: Count<1, 10_000> = default r#"25"#;
+
+        /// Other vaults that each new token is delivered to, with its expiry: for readers that know only Azure's Key
+        /// Vault, say. Each is a `[target.NAME]` of this file.
+        deliver: Vec<DeliverySettings> = default r#"[]"#, r#"[{ to = "contoso-azure" }]"#;
+
+        /// Whether the token is `live`, or in `shadow` mode, beside a flow that it is to replace: it is delivered under
+        /// another name than the flow's, with `-vestal` at the end, and both are compared. `vestal token cut-over`
+        /// ends it.
+        mode: Mode = default r#""live""#;
     }
 }
 
@@ -136,17 +149,6 @@ word_value!(Challenge: "a challenge", "a list of challenges", [
     "tenant" => Challenge::Tenant,
 ]);
 
-section! {
-    /// A secret, by its name.
-    SecretReference {
-        /// The secret's name.
-        secret: SecretName = required r#""client-credentials""#;
-
-        /// The vault that it is in; left out, the token's own.
-        vault: VaultName = optional r#""contoso""#;
-    }
-}
-
 /// The client id of a token.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientId {
@@ -169,8 +171,8 @@ impl AppName {
 }
 
 impl TokenSettings {
-    /// The token as the keeper knows it and the store keeps it. `secret` has been filled in.
-    pub fn definition(&self) -> TokenDefinition {
+    /// The token that keeps this secret, as the keeper knows it and the store keeps it.
+    pub fn definition(&self, secret: &SecretName) -> TokenDefinition {
         TokenDefinition {
             provider: self.provider.as_str().to_owned(),
             client_id: match &self.client_id {
@@ -184,26 +186,42 @@ impl TokenSettings {
             lifetime: self.lifetime.map(Period::seconds),
             owner: self.owner.as_ref().map(|owner| owner.as_str().to_owned()),
             keep_versions: self.keep_versions.number(),
-            deliver: Vec::new(),
-            shadow: false,
+            deliver: self.deliver.iter().map(|delivery| delivery.definition(secret)).collect(),
+            shadow: self.mode == Mode::Shadow,
         }
     }
 
-    /// The secrets that the token is obtained with: vault and name, with the setting that names them.
+    /// The secrets of Vestal's own vaults that the token is obtained with: vault and name, with the setting that names
+    /// them.
     pub fn credentials(&self) -> Vec<(&'static str, &VaultName, &SecretName)> {
+        let references = self.references().map(|(key, reference)| match &reference.vault {
+            None => Some((key, &self.vault, &reference.secret)),
+            Some(Holder::Vault(vault)) => Some((key, vault, &reference.secret)),
+            Some(Holder::Target(_)) => None,
+        });
+        references.flatten().collect()
+    }
+
+    /// The secrets of targets that the token is obtained with: target and name, with the setting that names them.
+    pub fn target_credentials(&self) -> Vec<(&'static str, &TargetName, &SecretName)> {
+        let references = self.references().map(|(key, reference)| match &reference.vault {
+            Some(Holder::Target(target)) => Some((key, target, &reference.secret)),
+            None | Some(Holder::Vault(_)) => None,
+        });
+        references.flatten().collect()
+    }
+
+    fn references(&self) -> impl Iterator<Item = (&'static str, &SecretReference)> {
         let id = match &self.client_id {
             ClientId::Literal(_) => None,
             ClientId::Secret(reference) => Some(("client_id", reference)),
         };
-        id.into_iter()
-            .chain([("client_secret", &self.client_secret)])
-            .map(|(key, reference)| (key, reference.vault.as_ref().unwrap_or(&self.vault), &reference.secret))
-            .collect()
+        id.into_iter().chain([("client_secret", &self.client_secret)])
     }
 
     fn resolved(&self, reference: &SecretReference) -> keeper::Source {
         keeper::Source::Secret {
-            vault: reference.vault.as_ref().unwrap_or(&self.vault).to_string(),
+            vault: reference.vault.as_ref().map_or_else(|| self.vault.as_str(), Holder::as_str).to_owned(),
             name: reference.secret.to_string(),
         }
     }
@@ -219,24 +237,72 @@ impl Definition<TokenSettings> {
         named.unwrap_or_else(|| SecretName::parse(&self.name).expect("the header's name is a secret's name"))
     }
 
+    /// The token as the keeper knows it and the store keeps it.
+    pub fn definition(&self) -> TokenDefinition {
+        self.body.definition(&self.secret())
+    }
+
     /// The name of its row in the store.
     pub fn row_name(&self) -> String {
         keeper::token_definition_name(&self.body.vault, &self.secret())
     }
 }
 
+impl Definition<Target> {
+    /// The name of its row in the store.
+    pub fn row_name(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+}
+
+/// A secret of one of Vestal's own vaults that something can't be done without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credential<'a> {
+    /// What needs it: `token` or `target`.
+    pub kind: &'static str,
+    /// The name of what needs it, in its header.
+    pub of: &'a str,
+    /// Where that is declared.
+    pub source: &'a Source,
+    /// The setting that names the secret.
+    pub setting: &'static str,
+    /// The vault.
+    pub vault: &'a VaultName,
+    /// The secret.
+    pub secret: &'a SecretName,
+}
+
 impl Definitions {
+    /// The secrets of Vestal's own vaults that tokens and targets name.
+    pub fn credentials(&self) -> impl Iterator<Item = Credential<'_>> {
+        let tokens = self.tokens.iter().flat_map(|token| {
+            token.body.credentials().into_iter().map(|(setting, vault, secret)| {
+                let (of, source) = (token.name.as_str(), &token.source);
+                Credential { kind: "token", of, source, setting, vault, secret }
+            })
+        });
+        let targets = self.targets.iter().filter_map(|target| {
+            let (setting, HomeSecret { vault, secret }) = target.body.secret.as_ref()?;
+            let (of, source) = (target.name.as_str(), &target.source);
+            Some(Credential { kind: "target", of, source, setting, vault, secret })
+        });
+        tokens.chain(targets)
+    }
+
     /// The definitions in the form in which they are compared and stored.
     pub fn views(&self) -> Vec<DefinitionView> {
         let mut views = Vec::new();
         for vault in &self.vaults {
             views.push(view("vault", vault.name.to_ascii_lowercase(), &vault.source, json!(vault.body)));
         }
+        for target in &self.targets {
+            views.push(view("target", target.row_name(), &target.source, json!(target.body.definition)));
+        }
         for provider in &self.providers {
             views.push(view("provider", provider.name.clone(), &provider.source, json!(provider.body.table())));
         }
         for token in &self.tokens {
-            views.push(view("token", token.row_name(), &token.source, json!(token.body.definition())));
+            views.push(view("token", token.row_name(), &token.source, json!(token.definition())));
         }
         for app in &self.apps {
             views.push(view("app", app.name.clone(), &app.source, json!({})));
@@ -250,25 +316,6 @@ impl Definitions {
 
 fn view(kind: &str, name: String, source: &Source, body: serde_json::Value) -> DefinitionView {
     DefinitionView { kind: kind.to_owned(), name, body, source: Some(source.clone()) }
-}
-
-/// A vault by its name; the file declares it.
-impl Value for VaultName {
-    const SHAPE: Shape = Shape {
-        noun: "the name of a vault",
-        list: "a list of vaults",
-        schema: Schema::Text("^[a-zA-Z](-?[0-9a-zA-Z]){2,23}$"),
-    };
-
-    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
-        let name: Self = super::value::read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
-        if reading.names.vaults.contains_key(name.as_str()) {
-            return Some(name);
-        }
-        let meant = nearest(name.as_str(), reading.names.vaults.keys().map(String::as_str)).map(str::to_owned);
-        unknown_reference(value, reading, "vault", name.as_str(), meant);
-        None
-    }
 }
 
 /// An app by its name; the file declares it.
@@ -287,7 +334,8 @@ impl Value for AppName {
     }
 }
 
-fn unknown_reference(
+/// Notes a name that nobody declared.
+pub(super) fn unknown_reference(
     value: &Spanned<DeValue<'_>>,
     reading: &mut Reading<'_>,
     kind: &str,
@@ -298,31 +346,11 @@ fn unknown_reference(
     let problem = Problem::at(ProblemKind::UnknownReference, value.span(), message);
     reading.report(match meant {
         Some(meant) => problem.label(format!("did you mean `{meant}`?")).help(format!("write \"{meant}\"")),
-        None => problem.label("not declared").help(format!("declare it with a line `[{kind}.{name}]`")),
+        None => {
+            let headers: Vec<_> = kind.split(" or ").map(|kind| format!("`[{kind}.{name}]`")).collect();
+            problem.label("not declared").help(format!("declare it with a line {}", headers.join(" or ")))
+        }
     });
-}
-
-impl Value for SecretReference {
-    const SHAPE: Shape = Shape {
-        noun: "the name of a secret, as `{ secret = \"…\" }`",
-        list: "a list of secrets",
-        schema: Schema::Table(Self::SETTINGS),
-    };
-
-    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
-        if value.get_ref().is_str() {
-            refuse_literal(value, reading);
-            return None;
-        }
-        // What stands under any other key, or is no name, may be the secret itself.
-        for (key, entry) in value.get_ref().as_table().into_iter().flatten() {
-            let is_name = entry.get_ref().as_str().is_some_and(|text| SecretName::parse(text).is_ok());
-            if !is_name || !Self::SETTINGS.iter().any(|setting| setting.key == key.get_ref().as_ref()) {
-                reading.redactions.mask(entry.span());
-            }
-        }
-        SectionTable::read_nested(value, Self::SHAPE.noun, reading)
-    }
 }
 
 impl Value for ClientId {
@@ -343,21 +371,4 @@ impl Value for ClientId {
         }
         SecretReference::read(value, reading).map(Self::Secret)
     }
-}
-
-/// A client secret stands in the file. It is masked in what is shown, and the operator is told where it belongs.
-fn refuse_literal(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) {
-    reading.redactions.mask(value.span());
-    let key = reading.key();
-    debug_assert!(sounds_secret(key), "the scan of the plain text masks it too");
-    let name = key.replace('_', "-");
-    reading.report(
-        Problem::at(ProblemKind::SecretInFile, value.span(), format!("the value of `{key}` stands in the file"))
-            .label("take it out of here")
-            .help(format!(
-                "keep it in the vault and name it here:\n    {key} = {{ secret = \"{name}\" }}\n\
-                 and then give it its value, which is asked for: vestal secret set {name}\n\
-                 Whoever has read this file may have it: let the API give you a new one."
-            )),
-    );
 }

@@ -9,9 +9,12 @@
 
 mod check;
 mod definition;
+mod deliveries;
+mod delivery;
 mod diff;
 mod document;
 mod explain;
+mod explain_target;
 mod period;
 mod place;
 mod places;
@@ -20,9 +23,11 @@ mod process;
 mod provider;
 mod redact;
 mod reference;
+mod secret_reference;
 mod setting;
 mod suggest;
 mod syntax;
+mod target;
 mod value;
 
 use std::collections::BTreeMap;
@@ -31,9 +36,10 @@ use std::path::Path;
 use vault::{SecretName, VaultName};
 
 pub use definition::{
-    AppName, AppSettings, ClientId, Definition, Definitions, PolicySettings, SecretReference, Source, TokenSettings,
+    AppName, AppSettings, ClientId, Credential, Definition, Definitions, PolicySettings, Source, TokenSettings,
     VaultSettings,
 };
+pub use delivery::{DeliverySettings, Mode};
 pub use diff::{Action, Change, DefinitionView, FieldChange, Plan, diff, shown};
 pub use explain::{Explanation, explain};
 pub use period::{Period, PeriodError};
@@ -45,8 +51,10 @@ pub use process::{
 };
 pub use provider::{ProviderName, ProviderSettings};
 pub use reference::{json_schema, reference_page};
+pub use secret_reference::{Holder, HomeSecret, SecretReference, TargetName};
 pub use setting::{Presence, Schema, Setting, Shape};
-pub use value::{Count, ExistingFile, Parameters, Text};
+pub use target::{CredentialSettings, FileMode, Target, TargetSettings};
+pub use value::{Count, ExistingFile, Parameters, PeriodWithin, Text};
 
 use setting::Section;
 
@@ -129,6 +137,7 @@ pub const SECTIONS: &[SectionDeclaration] = &[
     declared::<OutboundSettings>("outbound", false),
     declared::<AlertSettings>("alert", false),
     declared::<VaultSettings>("vault", true),
+    declared::<Target>("target", true),
     declared::<ProviderSettings>("provider", true),
     declared::<TokenSettings>("token", true),
     declared::<AppSettings>("app", true),

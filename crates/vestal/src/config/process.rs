@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::definition::SecretReference;
 use super::place::{Domain, HttpsOrigin, WebhookUrl};
-use super::problem::{Problem, ProblemKind};
+use super::problem::ProblemKind;
+use super::secret_reference::HomeSecret;
 use super::setting::{Reading, Schema, Shape, Value, section};
 use super::value::{ExistingFile, Text, read_text};
 use crate::connector::Allowed;
@@ -154,15 +154,15 @@ fn port_suffix(port: u16) -> String {
 pub enum Webhook {
     /// To this URL.
     Url(WebhookUrl),
-    /// To the URL in this secret, which names its vault.
-    Secret(SecretReference),
+    /// To the URL in this secret.
+    Secret(HomeSecret),
 }
 
 impl Value for Webhook {
     const SHAPE: Shape = Shape {
         noun: "an https URL, or a secret that holds one",
         list: "a list of URLs",
-        schema: Schema::Either(&[Schema::Text("^https://"), SecretReference::SHAPE.schema]),
+        schema: Schema::Either(&[Schema::Text("^https://"), HomeSecret::SHAPE.schema]),
     };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
@@ -173,20 +173,7 @@ impl Value for Webhook {
             }
             return read;
         }
-        let reference = SecretReference::read(value, reading)?;
-        if reference.vault.is_none() {
-            reading.report(
-                Problem::at(
-                    ProblemKind::MissingKey,
-                    value.span(),
-                    "`webhook` doesn't say which vault its secret is in",
-                )
-                .label("`vault` is missing here")
-                .help(r#"write `webhook = { secret = "alert-webhook", vault = "contoso" }`"#),
-            );
-            return None;
-        }
-        Some(Self::Secret(reference))
+        HomeSecret::read(value, reading).map(Self::Secret)
     }
 }
 

@@ -3,6 +3,7 @@
 use core::fmt::Display;
 use core::net::SocketAddr;
 use core::str::FromStr;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -213,6 +214,34 @@ impl<const LEAST: u32, const MOST: u32> Value for Count<LEAST, MOST> {
             reading.bad_value(ProblemKind::BadValue, value.span(), &noun, "out of range");
         }
         read.map(Self)
+    }
+}
+
+/// A length of time from `LEAST` to `MOST` seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeriodWithin<const LEAST: u64, const MOST: u64>(Period);
+
+impl<const LEAST: u64, const MOST: u64> PeriodWithin<LEAST, MOST> {
+    /// The length.
+    pub fn period(self) -> Period {
+        self.0
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> Value for PeriodWithin<LEAST, MOST> {
+    const SHAPE: Shape = <Period as Value>::SHAPE;
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        let period = Period::read(value, reading)?;
+        let why = match period.seconds() {
+            seconds if seconds < LEAST => "too short",
+            seconds if seconds > MOST => "too long",
+            _ => return Some(Self(period)),
+        };
+        let bound = |seconds| Period::from(Duration::from_secs(seconds));
+        let noun = format!("a duration from {} to {}", bound(LEAST), bound(MOST));
+        reading.bad_value(ProblemKind::BadValue, value.span(), &noun, why);
+        None
     }
 }
 

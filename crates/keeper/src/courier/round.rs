@@ -35,9 +35,16 @@ enum Ending {
     /// There is nothing alive to deliver; the next generation asks again.
     Nothing,
     /// The target holds what it should.
-    Holds { row: DeliveryRow, state: DeliveryState, outcome: Option<DeliveryOutcome> },
+    Holds(Box<Holding>),
     /// It doesn't.
     Failed(TargetError),
+}
+
+/// The delivery after a round that left the target as it should be.
+struct Holding {
+    row: DeliveryRow,
+    state: DeliveryState,
+    outcome: Option<DeliveryOutcome>,
 }
 
 /// A generation as it is to be delivered.
@@ -79,7 +86,8 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
                 let write = self.records.delivery_write(&delivery, row, &delivery.state);
                 self.note(Verdict::Unused, write).await
             }
-            Ok(Ending::Holds { row, state, outcome }) => {
+            Ok(Ending::Holds(holding)) => {
+                let Holding { row, state, outcome } = *holding;
                 let write = self.records.delivery_write(&delivery, row, &state);
                 let noted = self.note(Verdict::Success, write).await;
                 if noted.is_some()
@@ -203,7 +211,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             generation: holds,
             ..delivery.row.clone()
         };
-        Ok(Ending::Holds { row, state, outcome })
+        Ok(Ending::Holds(Box::new(Holding { row, state, outcome })))
     }
 
     /// Writes and reads back.

@@ -199,8 +199,9 @@ impl Dev {
 
     /// Where health and metrics are, as `--json` says when it is ready.
     pub(crate) fn observe(&self) -> String {
+        let said = self.ready.strip_prefix("ready ").unwrap_or(&self.ready);
         let facts: serde_json::Value =
-            serde_json::from_str(&self.ready).unwrap_or_else(|_| panic!("start it with --json: {}", self.ready));
+            serde_json::from_str(said).unwrap_or_else(|_| panic!("start it with --json: {}", self.ready));
         facts["observe"].as_str().unwrap_or_else(|| panic!("no observe: {facts}")).to_owned()
     }
 

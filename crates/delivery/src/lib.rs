@@ -5,5 +5,7 @@
 //! no value. Read [`TargetDefinition`] first.
 
 mod definition;
+mod file;
 
 pub use definition::{Cloud, Credential, SecretReference, TargetDefinition};
+pub use file::{FileSettings, FileTarget, file_name_fits};

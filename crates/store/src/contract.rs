@@ -21,6 +21,7 @@ pub mod model;
 pub mod sample;
 mod schedule;
 mod secrets;
+pub mod target;
 mod tokens;
 
 use core::future::{Future, poll_fn};

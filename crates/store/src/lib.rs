@@ -19,7 +19,7 @@ pub mod target;
 
 pub use audit::{Audit, AuditEntry, AuditError, AuditOutcome, AuditWrite, MemoryAudit, RecordedEntry};
 pub use damage::Damage;
-pub use memory::{Fate, MemoryStore};
+pub use memory::{Fate, MemoryStore, MemoryTarget, MemoryVersion, Mishap, TargetCalls};
 pub use port::{Answer, Claim, CommitError, Entropy, Lease, Store, StoreError, Write};
 pub use records::{
     Amendment, Attempt, CACHE_BYTES, Current, Declared, Delivery, DeliveryFailure, DeliveryState, ForeignChange,

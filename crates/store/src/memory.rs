@@ -1,6 +1,7 @@
 //! The store in memory: the reference, and the store of tests and simulations.
 
 mod tables;
+mod target;
 
 use core::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use crate::rows::{
 };
 
 use tables::Tables;
+pub use target::{MemoryTarget, MemoryVersion, Mishap, TargetCalls};
 
 /// A [`Store`] in memory. It answers at once, is lost with the process, and fails on demand.
 ///

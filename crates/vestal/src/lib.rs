@@ -11,6 +11,7 @@ pub mod data;
 pub mod definitions;
 pub mod dev;
 pub mod engine;
+pub mod export;
 pub mod listener;
 pub mod observe;
 pub mod process;

@@ -7,7 +7,7 @@ use store::RecordError;
 use super::wire::{ChangeView, FieldChange, FileDefinitions, PlanView};
 use super::{Admin, Answered, Call, Failed, json};
 use crate::clock;
-use crate::config::{self, Action, Config, Plan};
+use crate::config::{self, Action, Config, Credential, Plan};
 use crate::definitions;
 
 impl Admin {
@@ -24,17 +24,15 @@ impl Admin {
         json(&view(&applied.plan, self.missing_secrets(&config).await))
     }
 
-    /// The secrets that the file's tokens are obtained with and that are not there, as `vault/name`.
+    /// The secrets that the file's tokens and targets need and that are not there, as `vault/name`.
     async fn missing_secrets(&self, config: &Config) -> Vec<String> {
         let mut missing = Vec::new();
-        for token in &config.definitions.tokens {
-            for (_, vault, name) in token.body.credentials() {
-                let secret = format!("{vault}/{name}");
-                if !missing.contains(&secret)
-                    && matches!(self.engine.records().current(vault, name).await, Err(RecordError::NotFound))
-                {
-                    missing.push(secret);
-                }
+        for Credential { vault, secret: name, .. } in config.definitions.credentials() {
+            let secret = format!("{vault}/{name}");
+            if !missing.contains(&secret)
+                && matches!(self.engine.records().current(vault, name).await, Err(RecordError::NotFound))
+            {
+                missing.push(secret);
             }
         }
         missing

@@ -11,7 +11,8 @@ use toml::Spanned;
 use toml::de::DeTable;
 use vault::{MAX_POLICY_NAMES, MAX_SECRET_NAME_CHARS, SecretName, VaultName};
 
-use super::definition::{PolicySettings, TokenSettings};
+use super::definition::{ClientId, PolicySettings, TokenSettings};
+use super::deliveries;
 use super::document::{Found, FoundDefinitions};
 use super::period::Period;
 use super::problem::{Problem, ProblemKind};
@@ -62,6 +63,10 @@ pub(super) fn pacing(provider: &Provider) -> Pacing {
 pub(super) fn name(kind: &str, name: &str, span: Range<usize>, table: &DeTable<'_>, reading: &mut Reading<'_>) {
     let rule = match kind {
         "vault" => VaultName::parse(name).err().map(|why| why.to_string()),
+        // A target's name stands where vaults' names do.
+        "target" => {
+            VaultName::parse(name).err().map(|why| why.to_string().replace("a vault's name", "a target's name"))
+        }
         "provider" => {
             (!oauth::is_provider_name(name)).then(|| "a provider's name is 1 to 64 of `a-z`, `0-9` and `-`".to_owned())
         }
@@ -78,6 +83,7 @@ pub(super) fn name(kind: &str, name: &str, span: Range<usize>, table: &DeTable<'
         _ if name.len() > MAX_SECRET_NAME_CHARS || name.is_empty() => problem.help("give it another name"),
         ("token", false) => problem
             .help(format!("the name is also the secret's name; write `[token.{better}]`, or another name like it")),
+        ("target", _) => problem.help("write one such as `[target.contoso-azure]`"),
         ("vault", _) => problem.help("the name becomes a host name: write one such as `[vault.contoso]`"),
         _ => problem.help(format!("write one such as `[{kind}.{}]`", better.to_ascii_lowercase())),
     });
@@ -143,7 +149,7 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
     // In the order of the file, so that of two tokens the later one is told.
     let mut tokens: Vec<_> = found.tokens.iter().filter_map(|token| Some((token, token.body.as_ref()?))).collect();
     tokens.sort_by_key(|(token, _)| token.header.start);
-    for (token, settings) in tokens {
+    for (token, settings) in &tokens {
         let name = settings.provider.as_str();
         if !complete.contains_key(name) && (is_base(&tables, name) || !reading.names.providers.contains_key(name)) {
             match oauth::resolve(name, &tables) {
@@ -157,6 +163,7 @@ pub(super) fn definitions(found: &FoundDefinitions<'_>, reading: &mut Reading<'_
         }
         secret_managed_once(token, settings, &mut kept, reading);
     }
+    deliveries::check(&found.targets, &tokens, reading);
     for policy in &found.policies {
         if let Some(settings) = &policy.body {
             policy_names(policy, settings, reading);
@@ -220,14 +227,14 @@ fn incomplete_provider(token: &Found<'_, TokenSettings>, name: &str, error: &oau
 
 /// Builds the token request as the keeper would, to see what is wrong with it before it is ever sent.
 fn request(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider: &Provider, reading: &mut Reading<'_>) {
-    let definition = settings.definition();
     // Stand-ins: the real ones are in a vault.
-    let id = match &definition.client_id {
-        keeper::Source::Literal(id) => id.as_str(),
-        keeper::Source::Secret { .. } => "client-id",
+    let id = match &settings.client_id {
+        ClientId::Literal(id) => id.as_str(),
+        ClientId::Secret(_) => "client-id",
     };
     let credential = Secret::copy_of(b"client-secret");
-    let Err(error) = oauth::client_credentials(provider, id, &credential, &definition.scope, &definition.extra) else {
+    let scope: Vec<_> = settings.scope.iter().map(|scope| scope.as_str().to_owned()).collect();
+    let Err(error) = oauth::client_credentials(provider, id, &credential, &scope, settings.extra.as_map()) else {
         return;
     };
     let (kind, key, message, label) = match &error {
@@ -311,6 +318,11 @@ fn promise(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
     }
 }
 
+/// The secret that a token keeps, if its name can be one.
+pub(super) fn secret_of(token: &Found<'_, TokenSettings>, settings: &TokenSettings) -> Option<SecretName> {
+    settings.secret.clone().or_else(|| SecretName::parse(token.name).ok())
+}
+
 /// One secret, one token; and no token kept in its own credential.
 fn secret_managed_once<'a>(
     token: &Found<'a, TokenSettings>,
@@ -318,7 +330,7 @@ fn secret_managed_once<'a>(
     kept: &mut BTreeMap<(VaultName, SecretName), (&'a str, Range<usize>)>,
     reading: &mut Reading<'_>,
 ) {
-    let Some(secret) = settings.secret.clone().or_else(|| SecretName::parse(token.name).ok()) else {
+    let Some(secret) = secret_of(token, settings) else {
         return;
     };
     for (key, vault, credential) in settings.credentials() {

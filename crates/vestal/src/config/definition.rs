@@ -14,7 +14,7 @@ use super::diff::DefinitionView;
 use super::period::Period;
 use super::problem::{Problem, ProblemKind};
 use super::provider::{ProviderName, ProviderSettings};
-use super::secret_reference::{HomeSecret, Holder, SecretReference, TargetName};
+use super::secret_reference::{Holder, HomeSecret, SecretReference, TargetName};
 use super::setting::{Reading, Schema, Section as _, Shape, Value, section};
 use super::suggest::nearest;
 use super::target::Target;

@@ -14,12 +14,12 @@ use super::definition::Source;
 use super::period::Period;
 
 /// The order in which kinds are shown and made: what others refer to comes first.
-const KINDS: [&str; 5] = ["vault", "provider", "token", "app", "policy"];
+const KINDS: [&str; 6] = ["vault", "target", "provider", "token", "app", "policy"];
 
 /// A definition in the form in which definitions are compared. It holds no secret: credentials are references.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DefinitionView {
-    /// What it defines: `vault`, `provider`, `token`, `app` or `policy`.
+    /// What it defines: `vault`, `target`, `provider`, `token`, `app` or `policy`.
     pub kind: String,
     /// Its name, unique within its kind; a token's is `vault/name`.
     pub name: String,
@@ -157,9 +157,22 @@ pub fn shown(kind: &str, field: &str, value: &Value) -> String {
             Some(seconds) => Period::from(Duration::from_secs(seconds)).to_string(),
             None => seconds.to_string(),
         },
+        ("target", "mode", Value::Number(mode)) => format!("{:04o}", mode.as_u64().unwrap_or_default()),
+        ("token", "deliver", Value::Array(entries)) => {
+            entries.iter().map(shown_delivery).collect::<Vec<_>>().join("; ")
+        }
         (_, _, Value::String(text)) => text.clone(),
         (_, _, value) => value.to_string(),
     }
+}
+
+/// One entry of a token's `deliver`: `contoso-azure as discord-api-oauth-token, checked every 1h`.
+fn shown_delivery(entry: &Value) -> String {
+    let text = |key: &str| entry[key].as_str().unwrap_or_default();
+    let every = Period::from(Duration::from_secs(entry["check_every"].as_u64().unwrap_or(keeper::CHECK_EVERY)));
+    let change = if text("on_change") == "report" { ", changes reported" } else { "" };
+    let disable = if entry["disable_superseded"] == true { ", superseded versions disabled" } else { "" };
+    format!("{} as {}, checked every {every}{change}{disable}", text("target"), text("name"))
 }
 
 fn change(view: &DefinitionView, action: Action) -> Change {

@@ -2,6 +2,7 @@
 //! say of each other is checked. Each step goes on after a problem.
 
 use core::ops::Range;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::check;
 use super::definition::{AppSettings, Definition, Definitions, PolicySettings, Source, TokenSettings, VaultSettings};
+use super::deliveries;
 use super::places::Places;
 use super::problem::{ConfigErrors, Problem, ProblemKind};
 use super::process::{
@@ -19,6 +21,7 @@ use super::provider::ProviderSettings;
 use super::redact::Redactions;
 use super::setting::{Reading, Section, SectionTable};
 use super::syntax;
+use super::target::Target;
 use super::{Config, MAX_FILE_BYTES};
 
 /// A definition while its file is being read.
@@ -45,6 +48,7 @@ impl<S> Found<'_, S> {
 /// The definitions of a file while it is being read.
 pub(super) struct FoundDefinitions<'a> {
     pub(super) vaults: Vec<Found<'a, VaultSettings>>,
+    pub(super) targets: Vec<Found<'a, Target>>,
     pub(super) providers: Vec<Found<'a, ProviderSettings>>,
     pub(super) tokens: Vec<Found<'a, TokenSettings>>,
     pub(super) apps: Vec<Found<'a, AppSettings>>,
@@ -98,16 +102,21 @@ pub(super) fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Confi
     let process = read_process(root, &mut reading);
     let found = FoundDefinitions {
         vaults: read_named("vault", root, &mut reading),
+        targets: read_named("target", root, &mut reading),
         providers: read_named("provider", root, &mut reading),
         tokens: read_named("token", root, &mut reading),
         apps: read_named("app", root, &mut reading),
         policies: read_named("policy", root, &mut reading),
     };
     let providers = check::definitions(&found, &mut reading);
+    if let Some(process) = &process {
+        deliveries::own_vaults(&found.targets, &process.server, &mut reading);
+    }
     let places = Places::of(text, &found, &reading.redactions);
     let lines = Lines::of(text);
     let definitions = Definitions {
         vaults: declared(found.vaults, file, &lines),
+        targets: declared(found.targets, file, &lines),
         providers: declared(found.providers, file, &lines),
         tokens: declared(found.tokens, file, &lines),
         apps: declared(found.apps, file, &lines),
@@ -208,24 +217,47 @@ fn header(key: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) -> Range<us
 
 /// Notes what is declared, before anything that refers to it is read.
 fn collect_names(root: &DeTable<'_>, reading: &mut Reading<'_>) {
-    for (key, _, _) in named_tables("vault", root) {
-        let folded = key.get_ref().to_ascii_lowercase();
-        if let Some(first) = reading.names.vaults.insert(folded, key.span()) {
-            let (first, second) =
-                if first.start < key.span().start { (first, key.span()) } else { (key.span(), first) };
-            reading.report(
-                Problem::at(
-                    ProblemKind::DuplicateKey,
-                    second,
-                    format!("the vault `{}` is declared twice", key.get_ref()),
-                )
-                .label("the second time; vaults' names have no case")
-                .related(first, "the first time")
-                .help("give one of them another name"),
-            );
-        }
+    reading.names.vaults = folded_names("vault", root, reading);
+    reading.names.targets = folded_names("target", root, reading);
+    let both: Vec<_> = reading
+        .names
+        .vaults
+        .iter()
+        .filter_map(|(name, vault)| Some((name.clone(), vault.clone(), reading.names.targets.get(name)?.clone())))
+        .collect();
+    for (name, vault, target) in both {
+        let (first, second) = in_order(vault, target);
+        reading.report(
+            Problem::at(ProblemKind::DuplicateKey, second, format!("`{name}` is both a vault and a target"))
+                .label("the second of the two")
+                .related(first, "the first")
+                .help("give one of them another name: `vault = \"…\"` of a credential names either"),
+        );
     }
     let names = |kind| named_tables(kind, root).map(|(key, _, _)| (key.get_ref().to_string(), key.span())).collect();
     reading.names.providers = names("provider");
     reading.names.apps = names("app");
+}
+
+/// Names that have no case, in lower case; one that stands twice is told.
+fn folded_names(kind: &str, root: &DeTable<'_>, reading: &mut Reading<'_>) -> BTreeMap<String, Range<usize>> {
+    let mut names = BTreeMap::new();
+    for (key, _, _) in named_tables(kind, root) {
+        let folded = key.get_ref().to_ascii_lowercase();
+        if let Some(first) = names.insert(folded, key.span()) {
+            let (first, second) = in_order(first, key.span());
+            let message = format!("the {kind} `{}` is declared twice", key.get_ref());
+            reading.report(
+                Problem::at(ProblemKind::DuplicateKey, second, message)
+                    .label(format!("the second time; {kind}s' names have no case"))
+                    .related(first, "the first time")
+                    .help("give one of them another name"),
+            );
+        }
+    }
+    names
+}
+
+fn in_order(one: Range<usize>, other: Range<usize>) -> (Range<usize>, Range<usize>) {
+    if one.start < other.start { (one, other) } else { (other, one) }
 }

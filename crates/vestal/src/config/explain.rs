@@ -11,8 +11,11 @@ use renewal::{Random, Wall};
 use serde::Serialize;
 
 use super::check::{KnownLifetime, pacing};
-use super::definition::{ClientId, Definition, SecretReference, TokenSettings};
+use super::definition::{ClientId, Definition, TokenSettings};
+use super::explain_target::{DeliveryExplanation, TargetExplanation, explain_deliveries, explain_targets};
 use super::period::Period;
+use super::secret_reference::{Holder, HomeSecret, SecretReference};
+use super::target::Target;
 use super::{Config, Source, Webhook};
 
 /// What a configuration would do.
@@ -26,6 +29,8 @@ pub struct Explanation {
     pub data: String,
     /// The vaults.
     pub vaults: Vec<VaultExplanation>,
+    /// The targets.
+    pub targets: Vec<TargetExplanation>,
     /// The tokens.
     pub tokens: Vec<TokenExplanation>,
     /// The apps, with what they may do.
@@ -92,6 +97,8 @@ pub struct TokenExplanation {
     pub promise_words: String,
     /// Who is told when it is in danger.
     pub owner: Option<String>,
+    /// Where it is delivered to.
+    pub deliveries: Vec<DeliveryExplanation>,
 }
 
 /// An app.
@@ -129,7 +136,9 @@ pub fn explain(config: &Config) -> Explanation {
     let tokens = definitions
         .tokens
         .iter()
-        .filter_map(|token| Some(explain_token(token, config.providers.get(token.body.provider.as_str())?)))
+        .filter_map(|token| {
+            Some(explain_token(token, config.providers.get(token.body.provider.as_str())?, &definitions.targets))
+        })
         .collect();
     let apps = definitions
         .apps
@@ -137,14 +146,21 @@ pub fn explain(config: &Config) -> Explanation {
         .map(|app| AppExplanation { name: app.name.clone(), may: what_it_may(config, &app.name) })
         .collect();
     let data = process.store.data.display().to_string();
-    Explanation { file: config.file.clone(), listeners, data, vaults, tokens, apps, alerts: alerts(config) }
+    let targets = explain_targets(definitions);
+    Explanation { file: config.file.clone(), listeners, data, vaults, targets, tokens, apps, alerts: alerts(config) }
 }
 
-fn explain_token(token: &Definition<TokenSettings>, provider: &Provider) -> TokenExplanation {
+fn explain_token(
+    token: &Definition<TokenSettings>,
+    provider: &Provider,
+    targets: &[Definition<Target>],
+) -> TokenExplanation {
     let settings = &token.body;
     let known = KnownLifetime::of(settings, provider);
     let promise = settings.promise.map(Period::duration).unwrap_or_default();
     let window = known.length().map(|life| renewal_window(life, promise, provider));
+    // Half-way between the earliest and the latest is when it is renewed on average.
+    let every = window.map(|(earliest, latest)| (earliest + latest) / 2);
     TokenExplanation {
         name: token.name.clone(),
         vault: settings.vault.to_string(),
@@ -153,7 +169,7 @@ fn explain_token(token: &Definition<TokenSettings>, provider: &Provider) -> Toke
         token_url: provider.token_url.url().to_string(),
         provider: provider.title.clone(),
         authentication: authentication(settings, provider),
-        credentials: settings.credentials().iter().map(|(_, vault, name)| format!("{vault}/{name}")).collect(),
+        credentials: credentials(settings),
         scope: settings.scope.iter().map(|scope| scope.as_str().to_owned()).collect(),
         lifetime: known.length().map(|life| life.as_secs()),
         lifetime_words: lifetime_words(known, provider),
@@ -168,12 +184,23 @@ fn explain_token(token: &Definition<TokenSettings>, provider: &Provider) -> Toke
         promise: settings.promise.map(Period::seconds),
         promise_words: promise_words(settings.promise, known, provider),
         owner: settings.owner.as_ref().map(|owner| owner.as_str().to_owned()),
+        deliveries: explain_deliveries(token, targets, known, every),
     }
+}
+
+fn credentials(settings: &TokenSettings) -> Vec<String> {
+    let own = settings.credentials().into_iter().map(|(_, vault, name)| format!("{vault}/{name}"));
+    let there =
+        settings.target_credentials().into_iter().map(|(_, target, name)| format!("{}/{name}", target.as_str()));
+    own.chain(there).collect()
 }
 
 fn authentication(settings: &TokenSettings, provider: &Provider) -> String {
     let name = |reference: &SecretReference| match &reference.vault {
-        Some(vault) if *vault != settings.vault => format!("secret `{}` of the vault `{vault}`", reference.secret),
+        Some(Holder::Vault(vault)) if *vault != settings.vault => {
+            format!("secret `{}` of the vault `{vault}`", reference.secret)
+        }
+        Some(Holder::Target(target)) => format!("secret `{}` of the target `{}`", reference.secret, target.as_str()),
         _ => format!("secret `{}`", reference.secret),
     };
     let id = match &settings.client_id {
@@ -250,7 +277,7 @@ fn alerts(config: &Config) -> Vec<String> {
     let alert = &config.process.alert;
     let webhook = alert.webhook.as_ref().map(|webhook| match webhook {
         Webhook::Url(url) => format!("posted to {url}"),
-        Webhook::Secret(SecretReference { secret, .. }) => format!("posted to the URL in the secret `{secret}`"),
+        Webhook::Secret(HomeSecret { secret, .. }) => format!("posted to the URL in the secret `{secret}`"),
     });
     let command = alert.command.as_ref().map(|command| format!("given to {}", command.program.path().display()));
     webhook.into_iter().chain(command).collect()
@@ -272,6 +299,9 @@ impl fmt::Display for Explanation {
         for vault in &self.vaults {
             writeln!(out, "\nvault {}\n  {}", vault.name, vault.url)?;
         }
+        for target in &self.targets {
+            write!(out, "\n{target}")?;
+        }
         if self.tokens.is_empty() {
             writeln!(out, "\nno token: nothing in it is to be renewed")?;
         }
@@ -285,6 +315,9 @@ impl fmt::Display for Explanation {
             writeln!(out, "  lives          {}", token.lifetime_words)?;
             writeln!(out, "  renewed        {}", token.renewal_words)?;
             writeln!(out, "  promise        {}", token.promise_words)?;
+            for delivery in &token.deliveries {
+                write!(out, "{delivery}")?;
+            }
             writeln!(out, "  owner          {}", token.owner.as_deref().unwrap_or("nobody"))?;
         }
         for app in &self.apps {

@@ -42,6 +42,7 @@ pub use definition::{
 pub use delivery::{DeliverySettings, Mode};
 pub use diff::{Action, Change, DefinitionView, FieldChange, Plan, diff, shown};
 pub use explain::{Explanation, explain};
+pub use explain_target::{BACKUP_VERSIONS, DeliveryExplanation, TargetExplanation};
 pub use period::{Period, PeriodError};
 pub use place::{Domain, HttpsOrigin, WebhookUrl};
 pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem, ProblemKind, ProblemRecord};
@@ -53,7 +54,7 @@ pub use provider::{ProviderName, ProviderSettings};
 pub use reference::{json_schema, reference_page};
 pub use secret_reference::{Holder, HomeSecret, SecretReference, TargetName};
 pub use setting::{Presence, Schema, Setting, Shape};
-pub use target::{CredentialSettings, FileMode, Target, TargetSettings};
+pub use target::{CredentialSettings, FileMode, Target, TargetSettings, place_of};
 pub use value::{Count, ExistingFile, Parameters, PeriodWithin, Text};
 
 use setting::Section;

@@ -23,6 +23,9 @@ const SECRET_SOUNDING: [&str; 11] = [
     "assertion",
 ];
 
+/// Keys of a credential's table that hold names, and never a secret.
+const NAMES: [&str; 5] = ["secret", "vault", "kind", "tenant", "client_id"];
+
 /// Whether a key's name says that its value is a secret.
 pub(super) fn sounds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('-', "_");
@@ -43,6 +46,11 @@ impl Redactions {
             if sounds_secret(key_before(&text[..equals])) {
                 found.mask_value(text, offset);
             }
+        }
+        // Certificates come with their keys.
+        for (begin, _) in text.match_indices("-----BEGIN") {
+            let end = text[begin..].find("-----END").map_or(text.len(), |at| begin + at);
+            found.mask(begin..end);
         }
         // A user and password in a URL, under whatever key.
         for (scheme, _) in text.match_indices("://") {
@@ -82,8 +90,7 @@ impl Redactions {
         shown
     }
 
-    /// Masks the value that starts after an equals sign. Of `{ … }` only what stands under other keys than `secret`
-    /// and `vault`, which are names.
+    /// Masks the value that starts after an equals sign. Of `{ … }` only what stands under other keys than [`NAMES`].
     fn mask_value(&mut self, text: &str, from: usize) {
         let start = from + (text[from..].len() - text[from..].trim_start_matches([' ', '\t']).len());
         let rest = &text[start..];
@@ -100,7 +107,9 @@ impl Redactions {
         let mut offset = start + 1;
         while let Some(equals) = text[offset..line_end].find('=').map(|at| offset + at) {
             offset = equals + 1;
-            if !["secret", "vault"].contains(&key_before(&text[..equals])) {
+            // What stands in a table within is looked at key by key too.
+            let is_table = text[offset..line_end].trim_start().starts_with('{');
+            if !is_table && !NAMES.contains(&key_before(&text[..equals])) {
                 let end = text[offset..line_end].find([',', '}']).map_or(line_end, |at| offset + at);
                 self.mask(offset..end);
             }
@@ -157,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn a_private_key_is_masked_under_any_key() {
+        assert_eq!(
+            shown("pem = \"\"\"\n-----BEGIN\nab\n-----END\"\"\"\nx = 1"),
+            "pem = \"\"\"\n**********\n**\n-----END\"\"\"\nx = 1"
+        );
+        assert_eq!(shown("pem = \"-----BEGIN ab\nx"), "pem = \"*************\n*");
+    }
+
+    #[test]
     fn a_password_in_a_url_is_masked() {
         assert_eq!(
             shown("token_url = \"https://u:p@ss@a.example/t@x\""),
@@ -172,6 +190,8 @@ mod tests {
     fn names_and_other_values_are_shown() {
         for text in [
             "client_secret = { secret = \"client-credentials\", vault = \"contoso\" }",
+            "credential = { kind = \"azure-cli\", tenant = \"contoso\" }",
+            "credential = { client_id = \"1\", client_secret = { secret = \"s\", vault = \"v\" } }",
             "token_url = \"https://example.com/token\"",
             "client_id = \"157730590492196864\"",
             "[token.discord-secret]\nvault = \"contoso\"",
@@ -183,5 +203,6 @@ mod tests {
     #[test]
     fn other_keys_of_a_reference_are_masked() {
         assert_eq!(shown("client_secret = { value = \"hunter2\" }"), "client_secret = { value =***********}");
+        assert_eq!(shown("credential = { client_secret = \"ab\" }"), "credential = { client_secret =******}");
     }
 }

@@ -16,12 +16,13 @@ const INTRODUCTION: &str = "\
 one, and what one would do; `vestal plan` shows what it would change.
 
 Two sorts of settings stand in it. *Process settings* (`[server]`, `[observe]`, `[store]`, `[outbound]`, `[alert]`) are
-read when Vestal starts. *Definitions* (`[vault.…]`, `[provider.…]`, `[token.…]`, `[app.…]`, `[policy.…]`) are brought
-into its store at the start, on SIGHUP and by `vestal apply`; beside them the store holds what was made on the command
-line. What is taken out of the file is paused, and kept for 30 days.
+read when Vestal starts. *Definitions* (`[vault.…]`, `[target.…]`, `[provider.…]`, `[token.…]`, `[app.…]`, `[policy.…]`)
+are brought into its store at the start, on SIGHUP and by `vestal apply`; beside them the store holds what was made on
+the command line. What is taken out of the file is paused, and kept for 30 days.
 
-No secret stands in the file. A token's `client_secret` names the secret that holds it, and `vestal secret set NAME`
-asks for the value. What an API takes besides it (`extra`, `parameters`, `headers`) is sent as it stands here.
+No secret stands in the file. A token's `client_secret`, and a target's, name the secret that holds them, and
+`vestal secret set NAME` asks for the value. What an API takes besides it (`extra`, `parameters`, `headers`) is sent as it
+stands here.
 
 A duration is a number with a unit, or several: `90s`, `10m`, `1h 30m`, `7d`. A relative path begins at the directory of
 the file. A first line `#:schema vestal.schema.json` lets an editor complete and check the settings, with the file

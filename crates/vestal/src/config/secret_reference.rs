@@ -68,8 +68,7 @@ const PATTERN: &str = "^[a-zA-Z](-?[0-9a-zA-Z]){2,23}$";
 
 /// A vault by its name; the file declares it.
 impl Value for VaultName {
-    const SHAPE: Shape =
-        Shape { noun: "the name of a vault", list: "a list of vaults", schema: Schema::Text(PATTERN) };
+    const SHAPE: Shape = Shape { noun: "the name of a vault", list: "a list of vaults", schema: Schema::Text(PATTERN) };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
         let name: Self = read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
@@ -80,9 +79,9 @@ impl Value for VaultName {
             let own = listed(reading.names.vaults.keys().map(String::as_str));
             let message = format!("`{name}` is a target, and a vault of Vestal's own is wanted here");
             reading.report(
-                Problem::at(ProblemKind::UnknownReference, value.span(), message)
-                    .label("this is a target")
-                    .help(format!("write the name of a vault; the vaults are {own}. What goes to a target is `deliver`")),
+                Problem::at(ProblemKind::UnknownReference, value.span(), message).label("this is a target").help(
+                    format!("write the name of a vault; the vaults are {own}. What goes to a target is `deliver`"),
+                ),
             );
             return None;
         }

@@ -154,6 +154,8 @@ pub(super) use section;
 pub(super) struct Names {
     /// Vaults, by their name in lower case.
     pub(super) vaults: BTreeMap<String, Range<usize>>,
+    /// Targets, by their name in lower case.
+    pub(super) targets: BTreeMap<String, Range<usize>>,
     /// Providers of the operator's own.
     pub(super) providers: BTreeMap<String, Range<usize>>,
     /// App registrations.
@@ -246,6 +248,8 @@ pub(super) struct SectionTable<'a> {
     /// What stands in it.
     pub(super) table: &'a DeTable<'a>,
     settings: &'static [Setting],
+    /// Whether it is the value of a setting.
+    nested: bool,
 }
 
 impl<'a> SectionTable<'a> {
@@ -256,11 +260,14 @@ impl<'a> SectionTable<'a> {
         table: &'a DeTable<'a>,
         reading: &mut Reading<'_>,
     ) -> Option<S> {
-        let section = Self { path, header, table, settings: S::SETTINGS };
-        let outer = core::mem::replace(&mut reading.path, section.path.clone());
-        let known = section.refuse_unknown_keys(reading);
+        Self { path, header, table, settings: S::SETTINGS, nested: false }.read_as(reading)
+    }
+
+    fn read_as<S: Section>(self, reading: &mut Reading<'_>) -> Option<S> {
+        let outer = core::mem::replace(&mut reading.path, self.path.clone());
+        let known = self.refuse_unknown_keys(reading);
         // Both at once: what can be read is read even if there was something unknown beside it.
-        let read = S::read_settings(&section, reading);
+        let read = S::read_settings(&self, reading);
         reading.path = outer;
         read.filter(|_| known)
     }
@@ -276,7 +283,7 @@ impl<'a> SectionTable<'a> {
             return None;
         };
         let path = format!("{}.{}", reading.path, reading.key());
-        Self::read(path, value.span(), table, reading)
+        Self { path, header: value.span(), table, settings: S::SETTINGS, nested: true }.read_as(reading)
     }
 
     /// A setting that may be left out.
@@ -330,6 +337,15 @@ impl<'a> SectionTable<'a> {
         read
     }
 
+    /// The setting of this table that is itself a table and has such a setting.
+    fn inside(&self, key: &str) -> Option<&'static str> {
+        let has = |schema: &Schema| match schema {
+            Schema::Table(inner) => inner.iter().any(|setting| setting.key == key),
+            _ => false,
+        };
+        self.settings.iter().find(|setting| has(&setting.shape.schema)).map(|setting| setting.key)
+    }
+
     fn refuse_unknown_keys(&self, reading: &mut Reading<'_>) -> bool {
         let mut known = true;
         for key in self.table.keys() {
@@ -341,7 +357,15 @@ impl<'a> SectionTable<'a> {
             let keys = || self.settings.iter().map(|setting| setting.key);
             let message = format!("`[{}]` has no setting `{name}`", self.path);
             let problem = Problem::at(ProblemKind::UnknownKey, key.span(), message);
-            reading.report(match (nearest(name, keys()), elsewhere(name)) {
+            if let Some(inner) = self.inside(name) {
+                let header = format!("[{}.{inner}]", self.path);
+                let help = format!("move the line below a line `{header}`: a key belongs to the header above it");
+                reading.report(problem.label(format!("this belongs to `{header}`")).help(help));
+                continue;
+            }
+            // Below a table's own header it may be another header that is meant; within a value it can't.
+            let elsewhere = if self.nested { None } else { elsewhere(name) };
+            reading.report(match (nearest(name, keys()), elsewhere) {
                 (Some(meant), _) => problem.label(format!("did you mean `{meant}`?")).help(format!("write `{meant}`")),
                 (None, Some(section)) => problem
                     .label(format!("this belongs to `{section}`"))

@@ -153,6 +153,60 @@ fn the_example_is_the_tutorial_with_discord() {
 }
 
 #[test]
+fn the_azure_example_is_the_tutorial_with_its_vault() {
+    let config = load(&directory("examples/azure.toml")).unwrap_or_else(|errors| panic!("{errors}"));
+    let token = &config.definitions.tokens[0];
+    let definition = token.definition();
+    assert_eq!(token.row_name(), "home/discord-api-oauth-token");
+    let there = |name: &str| keeper::Source::Secret { vault: "contoso".to_owned(), name: name.to_owned() };
+    assert_eq!((definition.client_id, definition.client_secret), (there("client-id"), there("client-credentials")));
+    let delivery = &definition.deliver[0];
+    assert_eq!((delivery.target.as_str(), delivery.name.as_str()), ("contoso", "discord-api-oauth-token"));
+    assert_eq!((delivery.on_change, delivery.check_every), (keeper::OnChange::Repair, keeper::CHECK_EVERY));
+    assert!(!definition.shadow);
+    let missing = config.missing_secrets(|_, _| false).expect("the app's secret is in no vault yet");
+    assert_eq!(missing.count(), 1, "what the target holds isn't asked for here");
+    let shown = missing.render_warnings(false);
+    assert!(shown.contains("nothing can be delivered to `contoso` without it"), "{shown}");
+    assert!(shown.contains("vestal secret set home/contoso-client-secret"), "{shown}");
+}
+
+#[test]
+fn targets_and_deliveries_become_what_is_stored() {
+    let text = include_str!("../../tests/config/fine-targets.toml");
+    let config = parse(text, "vestal.toml", Path::new("/etc/vestal")).unwrap_or_else(|errors| panic!("{errors}"));
+    let stored = |name: &str| {
+        let target = config.definitions.targets.iter().find(|target| target.row_name() == name).expect("it is there");
+        serde_json::to_value(&target.body.definition).expect("it is JSON")
+    };
+    let id = "157f8b0a-52d2-4b2a-9c5e-6f1b8d1c9a10";
+    assert_eq!(
+        stored("contoso"),
+        serde_json::json!({
+            "kind": "azure-key-vault", "url": "https://contoso.vault.azure.net", "cloud": "public",
+            "credential": {
+                "kind": "client-secret", "tenant": "contoso.onmicrosoft.com", "client_id": id,
+                "client_secret": { "vault": "home", "name": "contoso-client-secret" },
+            },
+        })
+    );
+    assert_eq!(stored("china")["cloud"], "china");
+    assert_eq!(stored("second-vestal")["authority"], "https://login.other.example");
+    assert_eq!(
+        stored("files"),
+        serde_json::json!({ "kind": "file", "folder": "/run/tokens", "mode": 0o640, "owner": "app", "group": "app" })
+    );
+    let token = |name: &str| {
+        let tokens = &config.definitions.tokens;
+        tokens.iter().find(|token| token.name == name).expect("it is there").definition()
+    };
+    assert!(token("discord-api-oauth-token").shadow);
+    let hourly = &token("hourly-token").deliver[0];
+    assert_eq!((hourly.name.as_str(), hourly.check_every, hourly.disable_superseded), ("Hourly", 300, true));
+    assert_eq!(token("hourly-token").deliver[2].name, "hourly.token");
+}
+
+#[test]
 fn credentials_that_are_not_there_are_shown_in_their_lines() {
     let config = load(&directory("examples/discord.toml")).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(config.missing_secrets(|_, _| true).is_none());
@@ -202,20 +256,23 @@ proptest::proptest! {
     /// it.
     #[test]
     fn no_text_makes_the_reader_panic_or_show_a_secret(
+        targets: bool,
         cut in 0_usize..3_000,
         length in 0_usize..200,
         instead in r#"[a-z"'=\[\]{}#., \néΩ🦀\\]{0,12}"#,
     ) {
-        const FILE: &str = include_str!("../../tests/config/fine-full.toml");
+        const FULL: &str = include_str!("../../tests/config/fine-full.toml");
+        const TARGETS: &str = include_str!("../../tests/config/fine-targets.toml");
+        let file = if targets { TARGETS } else { FULL };
         let boundary = |mut at: usize| {
-            at = at.min(FILE.len());
-            while !FILE.is_char_boundary(at) {
+            at = at.min(file.len());
+            while !file.is_char_boundary(at) {
                 at -= 1;
             }
             at
         };
         let (start, end) = (boundary(cut), boundary(cut + length));
-        let text = format!("{}{instead}{}[token.last]\nclient_secret = \"hunter2\"\n", &FILE[..start], &FILE[end..]);
+        let text = format!("{}{instead}{}[token.last]\nclient_secret = \"hunter2\"\n", &file[..start], &file[end..]);
         let errors = parse(&text, "vestal.toml", Path::new("tests/config")).expect_err("a secret stands in it");
         proptest::prop_assert!(errors.count() > 0);
         for shown in [errors.render(false), errors.render(true), format!("{:?}", errors.records())] {
@@ -251,6 +308,18 @@ fn the_authority_is_the_domain_unless_another_is_named() {
     assert_eq!(named.authority_for(8443), "https://login.example.com");
 }
 
+/// What examples refer to.
+const SURROUNDINGS: &str = "[vault.contoso]\n[app.reader]\n[target.contoso-azure]\nkind = \"azure-key-vault\"\n\
+    url = \"https://contoso.vault.azure.net\"\ncredential = { kind = \"managed-identity\" }\n";
+
+/// Settings that a target of one kind must have, and a target of the other can't: they stand beside their own kind.
+fn kind_of_target(setting: &Setting) -> (&'static str, &'static [&'static str]) {
+    match setting.key {
+        "folder" | "mode" | "owner" | "group" => ("file", &["folder"]),
+        _ => ("azure-key-vault", &["url", "credential"]),
+    }
+}
+
 /// Puts each example where the setting stands, among the settings that must be there. The defaults of all others are
 /// read on the way.
 #[test]
@@ -261,17 +330,24 @@ fn every_example_is_a_value_of_its_setting() {
             matches!(setting.presence, Presence::Required(_)) || ["token_url", "scope"].contains(&setting.key)
         };
         for setting in section.settings {
-            let around = section.settings.iter().filter(|other| must_be_there(other) && other.key != setting.key);
-            let lines: String = around
+            let is_target = section.name == "target";
+            let around = section.settings.iter().filter(|other| other.key != setting.key).filter(|other| {
+                if is_target { kind_of_target(setting).1.contains(&other.key) } else { must_be_there(other) }
+            });
+            let mut lines: String = around
                 .chain([setting])
                 .map(|setting| format!("{} = {}\n", setting.key, setting.presence.example()))
                 .collect();
+            if is_target && setting.key != "kind" {
+                lines += &format!("kind = \"{}\"\n", kind_of_target(setting).0);
+            }
             let header = section.header().replace("NAME", "example");
-            let text = format!("[vault.contoso]\n[app.reader]\n{header}\n{lines}");
+            let text = format!("{SURROUNDINGS}{header}\n{lines}");
             let problems = parse(&text, "vestal.toml", Path::new(".")).err().map(|errors| errors.problems);
             let unforeseen = problems.into_iter().flatten().find(|problem| {
                 // Example files are not there, and Discord documents a lifetime.
-                problem.kind != ProblemKind::MissingFile && setting.key != "lifetime"
+                // Of an `authority` that isn't Azure's, the address isn't either.
+                problem.kind != ProblemKind::MissingFile && !["lifetime", "authority"].contains(&setting.key)
             });
             assert_eq!(unforeseen, None, "{text}");
         }

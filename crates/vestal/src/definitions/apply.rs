@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use delivery::TargetDefinition;
 use keeper::{TokenDefinition, token_definition_name};
 use keyvault::VaultDefinition;
-use renewal::{Moment, PauseReason, Standing};
+use renewal::{Moment, PauseReason, Standing, Wall};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use store::rows::{DefinitionKind, Origin};
-use store::{CommitError, Declared, RecordError, Records, Store, Write};
+use store::rows::{DefinitionKind, DeliveryRow, Origin, TokenId};
+use store::{CommitError, Declared, DeliveryState, RecordError, Records, Store, Write};
 use vault::{App, ClientId, ObjectId, Policy, VaultName};
 
 use super::{ApplyError, KEPT_AFTER_REMOVAL};
-use crate::config::{Config, Definition, Plan, TokenSettings, diff};
+use crate::config::{Config, Definition, Plan, TokenSettings, diff, place_of};
 
 /// How often an apply that collides with other changes is tried.
 const TRIES: usize = 8;
@@ -25,6 +26,8 @@ pub struct Applied {
     pub plan: Plan,
     /// The lanes whose tokens were declared anew or changed: what holds them is to be lifted.
     pub lanes: Vec<String>,
+    /// The targets that were declared anew or changed: what holds them is to be lifted.
+    pub targets: Vec<String>,
 }
 
 /// Makes the store's definitions those of the file, in one transaction.
@@ -60,14 +63,22 @@ async fn prepare<S: Store>(
     now: Moment,
 ) -> Result<(Applied, Vec<Write>), ApplyError> {
     let plan = diff(&super::stored_views(records).await?, &config.definitions.views());
-    let mut batch =
-        Batch { records, now, writes: Vec::new(), lanes: Vec::new(), changed_providers: BTreeSet::default() };
+    let mut batch = Batch {
+        records,
+        now,
+        writes: Vec::new(),
+        lanes: Vec::new(),
+        changed_providers: BTreeSet::default(),
+        changed_targets: BTreeMap::default(),
+    };
     batch.vaults(config).await?;
+    batch.targets(config).await?;
     batch.providers(config).await?;
     let apps = batch.apps(config).await?;
     batch.policies(config, &apps).await?;
     batch.tokens(config).await?;
-    Ok((Applied { plan, lanes: batch.lanes }, batch.writes))
+    let targets = batch.changed_targets.into_keys().collect();
+    Ok((Applied { plan, lanes: batch.lanes, targets }, batch.writes))
 }
 
 struct Batch<'a, S> {
@@ -77,6 +88,40 @@ struct Batch<'a, S> {
     lanes: Vec<String>,
     /// The providers, by name, that are others than before: themselves, or what they extend.
     changed_providers: BTreeSet<String>,
+    /// The targets, by name, that are others than before.
+    changed_targets: BTreeMap<String, TargetChange>,
+}
+
+/// How a target is another than before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TargetChange {
+    /// It is new, or opened in another way: what was delivered there is there.
+    Opened,
+    /// It is in another place: nothing was delivered there yet.
+    Moved,
+}
+
+/// What of a token is another than before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    /// Where it is delivered to, and nothing else: it need not be renewed for that.
+    Deliveries,
+    /// How it is renewed; or all of it, where it wasn't there.
+    Renewals,
+}
+
+impl Change {
+    fn of(known: Option<&Declared<TokenDefinition>>, now: &TokenDefinition) -> Self {
+        let there = known.filter(|known| known.removed.is_none() && known.origin == Origin::File);
+        let Some(Declared { body, .. }) = there else { return Self::Renewals };
+        let delivered_as_now = TokenDefinition { deliver: now.deliver.clone(), shadow: now.shadow, ..body.clone() };
+        match body == now {
+            true => Self::None,
+            false if delivered_as_now == *now => Self::Deliveries,
+            false => Self::Renewals,
+        }
+    }
 }
 
 impl<S: Store> Batch<'_, S> {
@@ -89,6 +134,23 @@ impl<S: Store> Batch<'_, S> {
             self.put(DefinitionKind::Vault, &name, vault, body, &mut stored)?;
         }
         self.gone(DefinitionKind::Vault, stored);
+        Ok(())
+    }
+
+    async fn targets(&mut self, config: &Config) -> Result<(), ApplyError> {
+        let mut stored = self.stored::<TargetDefinition>(DefinitionKind::Target).await?;
+        for target in &config.definitions.targets {
+            let (name, body) = (target.row_name(), &target.body.definition);
+            match stored.get(&name) {
+                Some(known) if place_of(&known.body) != place_of(body) => {
+                    self.changed_targets.insert(name.clone(), TargetChange::Moved);
+                }
+                Some(known) if known.removed.is_none() && known.body == *body => {}
+                _ => drop(self.changed_targets.insert(name.clone(), TargetChange::Opened)),
+            }
+            self.put(DefinitionKind::Target, &name, target, body.clone(), &mut stored)?;
+        }
+        self.gone(DefinitionKind::Target, stored);
         Ok(())
     }
 
@@ -157,19 +219,24 @@ impl<S: Store> Batch<'_, S> {
 
     async fn tokens(&mut self, config: &Config) -> Result<(), ApplyError> {
         // Tokens of other origins may be many. They concern the file only where it claims their names.
-        let claimed: BTreeSet<String> = config.definitions.tokens.iter().map(Definition::row_name).collect();
+        let claimed: BTreeSet<String> = config.definitions.tokens.iter().map(|token| token.row_name()).collect();
         let concerned = |name: &str, origin| origin == Origin::File || claimed.contains(name);
         let rows = self.records.definitions_where::<TokenDefinition>(DefinitionKind::Token, concerned).await?;
         let mut stored: BTreeMap<_, _> = rows.into_iter().map(|row| (row.name.clone(), row)).collect();
         for token in &config.definitions.tokens {
-            let definition = token.body.definition();
+            let definition = token.definition();
             let name = token.row_name();
-            let changed = stored.get(&name).is_none_or(|known| {
-                known.body != definition || known.removed.is_some() || known.origin != Origin::File
-            });
+            let known = stored.get(&name);
+            let delivered = !definition.deliver.is_empty() || known.is_some_and(|known| !known.body.deliver.is_empty());
+            let change = Change::of(known, &definition);
             self.put(DefinitionKind::Token, &name, token, definition.clone(), &mut stored)?;
-            if changed || self.changed_providers.contains(&definition.provider) {
-                self.token(config, token, &definition, changed).await?;
+            let mut made = None;
+            if change == Change::Renewals || self.changed_providers.contains(&definition.provider) {
+                made = self.token(config, token, &definition, change == Change::Renewals).await?;
+            }
+            let moved = definition.deliver.iter().any(|to| self.changed_targets.contains_key(&to.target));
+            if delivered && (change != Change::None || moved) {
+                self.deliveries(token, &definition, made).await?;
             }
         }
         for (name, known) in &stored {
@@ -188,15 +255,45 @@ impl<S: Store> Batch<'_, S> {
         Ok(())
     }
 
+    /// What is to be delivered of a token: what is new or changed is due at once. `made` is the token where it is only
+    /// being made.
+    async fn deliveries(
+        &mut self,
+        token: &Definition<TokenSettings>,
+        definition: &TokenDefinition,
+        made: Option<TokenId>,
+    ) -> Result<(), ApplyError> {
+        let (id, known) = match made {
+            Some(id) => (id, Vec::new()),
+            None => match self.records.token_of(&token.body.vault, &token.secret()).await? {
+                Some(known) => (known.row.id, self.records.deliveries_of(known.row.id).await?),
+                None => return Ok(()),
+            },
+        };
+        let wanted: Vec<&str> = definition.deliver.iter().map(|to| to.target.as_str()).collect();
+        for delivery in &known {
+            // Nothing of it is in the new place yet, and what isn't there isn't somebody's change.
+            if wanted.contains(&delivery.row.target.as_str())
+                && self.changed_targets.get(&delivery.row.target) == Some(&TargetChange::Moved)
+            {
+                let row = DeliveryRow { expiry: Wall::EPOCH, generation: 0, ..delivery.row.clone() };
+                self.writes.push(self.records.delivery_write(delivery, row, &DeliveryState::default()));
+            }
+        }
+        self.writes.extend(self.records.declare_deliveries(id, &known, &wanted, self.now.wall));
+        Ok(())
+    }
+
     /// The token's own row: made where there is none, else brought to its new definition and renewed at once. Where it
     /// isn't `changed` itself, but its provider is, a token that is well stays as it is, unless its lane is another now.
+    /// The answer is the token's id where it is made.
     async fn token(
         &mut self,
         config: &Config,
         token: &Definition<TokenSettings>,
         definition: &TokenDefinition,
         changed: bool,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<Option<TokenId>, ApplyError> {
         let (vault, name) = (&token.body.vault, token.secret());
         let provider = config.providers.get(&definition.provider).ok_or_else(|| {
             ApplyError::Invalid(format!("token {name} names the provider {}, which isn't there", definition.provider))
@@ -204,7 +301,7 @@ impl<S: Store> Batch<'_, S> {
         let lane = definition.lane(provider);
         let write = match self.records.token_of(vault, &name).await? {
             None => self.records.new_token(vault.clone(), name, lane.clone(), &Standing::new(self.now)),
-            Some(known) if !changed && known.row.lane == lane && known.standing.failures == 0 => return Ok(()),
+            Some(known) if !changed && known.row.lane == lane && known.standing.failures == 0 => return Ok(None),
             Some(mut known) => {
                 let mut standing = known.standing.clone();
                 standing.resume(PauseReason::DefinitionGone);
@@ -214,8 +311,12 @@ impl<S: Store> Batch<'_, S> {
             }
         };
         self.lanes.push(lane);
+        let made = match &write {
+            Write::Token { row, replaces: None, .. } => Some(row.id),
+            _ => None,
+        };
         self.writes.push(write);
-        Ok(())
+        Ok(made)
     }
 
     async fn pause(&mut self, name: &str) -> Result<(), ApplyError> {
@@ -223,6 +324,11 @@ impl<S: Store> Batch<'_, S> {
             let mut standing = token.standing.clone();
             standing.pause(PauseReason::DefinitionGone);
             self.writes.push(self.records.token_write(&token, &standing, None));
+            // What it was delivered as stays at its targets, and nobody looks after it.
+            for delivery in self.records.deliveries_of(token.row.id).await? {
+                let row = DeliveryRow { due: Wall::NEVER, ..delivery.row.clone() };
+                self.writes.push(self.records.delivery_write(&delivery, row, &delivery.state));
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use delivery::TargetDefinition;
 use keyvault::VaultDefinition;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -22,6 +23,9 @@ pub async fn stored_views<S: Store>(records: &Records<S>) -> Result<Vec<Definiti
         apps.iter().map(|app| (app.body.object_id.to_string(), app.name.clone())).collect();
     for vault in of_file::<S, VaultDefinition>(records, DefinitionKind::Vault).await? {
         views.push(view("vault", vault.name, json!(vault.body)));
+    }
+    for target in of_file::<S, TargetDefinition>(records, DefinitionKind::Target).await? {
+        views.push(view("target", target.name, json!(target.body)));
     }
     for provider in of_file::<S, Value>(records, DefinitionKind::Provider).await? {
         views.push(view("provider", provider.name, provider.body));

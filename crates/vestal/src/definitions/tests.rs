@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use delivery::TargetDefinition;
 use keeper::TokenDefinition;
 use keyvault::VaultDefinition;
 use renewal::{Answer, Boot, Lifetime, Moment, PauseReason, Random, Terms, Wall};
 use serde::de::DeserializeOwned;
-use store::rows::{DefinitionKind, Origin};
-use store::{CACHE_BYTES, Declared, Entropy, MemoryStore, RecordError, Records, Store as _, Token};
+use store::rows::{DefinitionKind, DeliveryRow, Origin};
+use store::{
+    CACHE_BYTES, Declared, Delivery, DeliveryState, Entropy, MemoryStore, RecordError, Records, Store as _, Token,
+};
 use vault::{App, Keyring, Policy, SecretName, Seed, VaultName};
 
 use super::{ApplyError, KEPT_AFTER_REMOVAL, apply, plan};
@@ -19,6 +22,9 @@ use crate::config::{self, Action, Plan};
 /// 15 January 2027, in Unix seconds.
 const START: i64 = 1_800_000_000;
 
+/// When a target that has all it needs is looked at again.
+const LATER: Duration = Duration::from_secs(3600);
+
 const VAULT: &str = "[vault.contoso]\n";
 const PROVIDER: &str = "[provider.my-api]\ntoken_url = \"https://api.example.com/token\"\n";
 const TOKEN: &str = "[token.My-Token]\nvault = \"contoso\"\nprovider = \"my-api\"\nclient_id = \"me\"\n\
@@ -26,6 +32,10 @@ const TOKEN: &str = "[token.My-Token]\nvault = \"contoso\"\nprovider = \"my-api\
 const APP: &str = "[app.reader]\n";
 const POLICY: &str = "[policy.reading]\napp = \"reader\"\nvault = \"contoso\"\npermissions = [\"get\"]\n\
                       names = [\"my-*\"]\n";
+
+const TARGET: &str = "[target.azure]\nkind = \"azure-key-vault\"\nurl = \"https://azure.vault.azure.net\"\n\
+                      credential = { kind = \"managed-identity\" }\n";
+const DELIVER: &str = "deliver = [{ to = \"azure\" }]\n";
 
 struct World {
     store: MemoryStore,
@@ -95,6 +105,19 @@ impl World {
         self.token()
     }
 
+    /// What became of the token at the target.
+    fn delivery(&self) -> Option<Delivery> {
+        run(self.records.delivery(self.token().row.id, "azure")).unwrap()
+    }
+
+    /// Notes that the target holds generation 1 until the token is renewed again.
+    fn deliver(&self) {
+        let delivery = self.delivery().expect("it is to be delivered");
+        let row = DeliveryRow { due: self.moment().wall.plus(LATER), generation: 1, ..delivery.row.clone() };
+        let state = DeliveryState { version: Some("1".to_owned()), cut_over: true, ..DeliveryState::default() };
+        run(self.records.commit(vec![self.records.delivery_write(&delivery, row, &state)])).unwrap();
+    }
+
     /// Everything that definitions and tokens are in the store, by their seals: equal if nothing was written.
     fn seals(&self) -> Vec<vault::RecordTag> {
         let definitions = DefinitionKind::ALL
@@ -116,6 +139,11 @@ fn config(text: &str) -> config::Config {
 
 fn whole() -> String {
     [VAULT, PROVIDER, TOKEN, APP, POLICY].concat()
+}
+
+/// A token that is delivered.
+fn delivered() -> String {
+    [VAULT, TARGET, PROVIDER, TOKEN, DELIVER].concat()
 }
 
 fn attempt(number: u64) -> store::Attempt {
@@ -425,4 +453,82 @@ fn a_token_that_is_renewed_at_the_same_time_is_no_obstacle() {
     let config = config(&whole().replace("client_id = \"me\"", "client_id = \"us\""));
     run(apply(&records, &config, world.moment())).unwrap();
     assert_eq!((world.token().row.generation, world.token().row.lane.as_str()), (1, "api.example.com us"));
+}
+
+#[test]
+fn a_target_is_stored_and_its_delivery_is_due_at_once() {
+    let world = World::new();
+    let done = world.apply(&delivered());
+    assert_eq!(
+        changes(&done),
+        ["add vault contoso", "add target azure", "add provider my-api", "add token contoso/my-token"]
+    );
+    assert!(done.to_string().contains("+ deliver: azure as My-Token, checked every 1h"), "{done}");
+    let target: Declared<TargetDefinition> = world.declared(DefinitionKind::Target, "azure").unwrap();
+    assert_eq!((target.origin, target.removed), (Origin::File, None));
+    let delivery = world.delivery().expect("it is to be delivered");
+    assert_eq!((delivery.row.due, delivery.row.generation), (world.moment().wall, 0));
+    world.store.set_full(true);
+    assert!(world.apply(&delivered()).is_empty(), "it would fail if it wrote");
+}
+
+#[test]
+fn a_delivery_that_is_added_to_a_token_renews_nothing() {
+    let mut world = World::with(&delivered().replace(DELIVER, ""));
+    let renewed = world.renew();
+    assert!(world.delivery().is_none());
+    world.now += 60;
+    assert_eq!(changes(&world.apply(&delivered())), ["change token contoso/my-token"]);
+    assert_eq!(world.token().row.due, renewed.row.due);
+    assert_eq!(world.delivery().expect("it is to be delivered").row.due, world.moment().wall);
+}
+
+#[test]
+fn a_delivery_that_leaves_the_file_is_forgotten() {
+    let world = World::with(&delivered());
+    world.deliver();
+    world.apply(&delivered().replace(DELIVER, ""));
+    assert!(world.delivery().is_none());
+}
+
+#[test]
+fn a_token_that_leaves_the_file_is_looked_after_nowhere_and_comes_back_as_it_was() {
+    let mut world = World::with(&delivered());
+    world.renew();
+    world.deliver();
+    world.now += 60;
+    let done = world.apply(VAULT);
+    assert_eq!(changes(&done), ["remove token contoso/my-token", "remove provider my-api", "remove target azure"]);
+    let left = world.delivery().expect("it is kept");
+    assert_eq!((left.row.due, left.row.generation, left.state.cut_over), (Wall::NEVER, 1, true));
+    world.apply(&delivered());
+    let back = world.delivery().expect("it is kept");
+    assert_eq!((back.row.due, back.row.generation, back.state.cut_over), (world.moment().wall, 1, true));
+}
+
+#[test]
+fn what_was_delivered_to_the_old_place_of_a_target_is_delivered_to_the_new_one() {
+    let mut world = World::with(&delivered());
+    world.renew();
+    world.deliver();
+    world.now += 60;
+    let moved = delivered().replace("azure.vault.azure.net", "other.vault.azure.net");
+    assert_eq!(changes(&world.apply(&moved)), ["change target azure"]);
+    let there = world.delivery().expect("it is to be delivered");
+    assert_eq!((there.row.due, there.row.generation), (world.moment().wall, 0));
+    assert_eq!(there.state, DeliveryState::default());
+}
+
+#[test]
+fn a_target_that_is_opened_otherwise_is_tried_at_once_and_holds_what_it_held() {
+    let mut world = World::with(&delivered());
+    let renewed = world.renew();
+    world.deliver();
+    world.now += 60;
+    let config = config(&delivered().replace("managed-identity", "azure-cli"));
+    let applied = run(apply(&world.records, &config, world.moment())).unwrap();
+    assert_eq!((applied.targets, applied.lanes), (vec!["azure".to_owned()], Vec::new()));
+    let there = world.delivery().expect("it is to be delivered");
+    assert_eq!((there.row.due, there.row.generation, there.state.cut_over), (world.moment().wall, 1, true));
+    assert_eq!(world.token().row.due, renewed.row.due);
 }

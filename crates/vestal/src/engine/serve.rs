@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{Addresses, Engine, EngineVitals, OpenError, OpenStore};
 use crate::admin::Admin;
 use crate::clock;
-use crate::config::{self, Config, ProcessSettings};
+use crate::config::{self, Config, Credential, ProcessSettings};
 use crate::connector::OwnProvider;
 use crate::listener::{BindError, ControlListener, Limits, Listener, Peer, Transport};
 use crate::observe;
@@ -284,17 +284,14 @@ fn warn_of_certificates(ready: &Ready) {
 }
 
 async fn warn_of_missing_secrets(engine: &Engine, config: &Config) {
-    for token in &config.definitions.tokens {
-        for (setting, vault, name) in token.body.credentials() {
-            if matches!(engine.records().current(vault, name).await, Err(store::RecordError::NotFound)) {
-                tracing::warn!(
-                    "{}:{}: the {setting} of token {} is to come from {vault}/{name}, which isn't there yet: \
-                     run `vestal secret set {vault}/{name}`",
-                    token.source.file,
-                    token.source.line,
-                    token.name,
-                );
-            }
+    for Credential { kind, of, source, setting, vault, secret } in config.definitions.credentials() {
+        if matches!(engine.records().current(vault, secret).await, Err(store::RecordError::NotFound)) {
+            tracing::warn!(
+                "{}:{}: the {setting} of {kind} {of} is to come from {vault}/{secret}, which isn't there yet: \
+                 run `vestal secret set {vault}/{secret}`",
+                source.file,
+                source.line,
+            );
         }
     }
 }

@@ -81,8 +81,7 @@ fn check_every() -> u64 {
     CHECK_EVERY
 }
 
-/// What a token in shadow mode is delivered as, where its definition names nothing else: beside the name that the flow
-/// writes.
+/// What is added to the name of a token in shadow mode, so that it stands beside the one that the flow writes.
 pub const SHADOW_SUFFIX: &str = "-vestal";
 
 fn keep_versions() -> u32 {

@@ -71,7 +71,10 @@ fn a_target_that_is_down_delays_no_other() {
     world.stand(&[("down", &down), ("up", &up)]);
     down.down(Some(TargetErrorKind::Unreachable));
     for number in 0..50 {
-        world.deliver(&format!("api-{number}"), vec![to("down", &format!("n{number}")), to("up", &format!("n{number}"))]);
+        world.deliver(
+            &format!("api-{number}"),
+            vec![to("down", &format!("n{number}")), to("up", &format!("n{number}"))],
+        );
     }
     world.pass(30);
     for number in 0..50 {

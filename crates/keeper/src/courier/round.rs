@@ -70,7 +70,12 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         };
         let definition = match self.definition(&token).await {
             Ok(Some(definition)) => definition,
-            Ok(None) => return self.note(Verdict::Unused, forget(&row)).await,
+            Ok(None) => {
+                // It left the configuration: nothing is delivered, and what was is remembered until it comes back.
+                let row = DeliveryRow { due: Wall::NEVER, ..row };
+                let write = self.records.delivery_write(&delivery, row, &delivery.state);
+                return self.note(Verdict::Unused, write).await;
+            }
             Err(error) => return self.trouble(&error),
         };
         let ending = match definition.deliver.iter().find(|to| to.target == row.target) {
@@ -272,7 +277,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
     async fn definition(&self, token: &Token) -> Result<Option<TokenDefinition>, RecordError> {
         let name = token_definition_name(&token.row.vault, &token.row.name);
         let declared = self.records.definition::<TokenDefinition>(DefinitionKind::Token, &name).await?;
-        Ok(declared.map(|declared| declared.body))
+        Ok(declared.filter(|declared| declared.removed.is_none()).map(|declared| declared.body))
     }
 
     fn after_failure(&self, delivery: &Delivery, error: &TargetError, now: Wall) -> (DeliveryRow, DeliveryState, bool) {

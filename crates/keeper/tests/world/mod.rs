@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 use keeper::{
-    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, SendFailure, Source, Survey, Targets, TokenDefinition,
-    token_definition_name,
+    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, SendFailure, Source,
+    Survey, Targets, TokenDefinition, token_definition_name,
 };
 use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
 use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
@@ -303,8 +303,7 @@ impl World {
             Arc::clone(&targets),
             limits,
         ));
-        let courier =
-            Arc::new(Courier::new(Arc::clone(&records), clock.clone(), told.clone(), Arc::clone(&targets)));
+        let courier = Arc::new(Courier::new(Arc::clone(&records), clock.clone(), told.clone(), Arc::clone(&targets)));
         let pool = LocalPool::new();
         let spawner = pool.spawner();
         let world = Self { clock, provider, told, records, keeper, courier, targets, pool, spawner };

@@ -82,7 +82,7 @@ pub(super) fn wire_form(request: HttpRequest, authority: &str) -> Result<http::R
     Ok(wire)
 }
 
-/// Sends the request, and reads the answer as far as the limits and the deadline let it.
+/// Sends the request, and keeps of the answer what matters of a token endpoint's.
 pub(super) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: http::Request<Full<Bytes>>,
@@ -90,6 +90,36 @@ pub(super) async fn exchange(
     end: Instant,
     deadline: Duration,
 ) -> Result<HttpAnswer, SendError> {
+    let (head, body, end) = converse(stream, request, host, end, deadline).await?;
+    Ok(HttpAnswer { status: head.status.as_u16(), headers: headers_that_matter(&head.headers), body, end })
+}
+
+/// Puts a request of another client's into the form that goes onto the wire: as [`wire_form`] does, but for the reserved
+/// headers, which are left out where that client has set them.
+pub(super) fn plain_form(
+    method: http::Method,
+    url: &url::Url,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    authority: &str,
+) -> Result<http::Request<Full<Bytes>>, NotSent> {
+    let plain = |(name, value)| (name, HeaderValue::Plain(value));
+    let headers =
+        headers.into_iter().filter(|(name, _)| !RESERVED_HEADERS.contains(&name.as_str())).map(plain).collect();
+    let request = HttpRequest { method: oauth::Method::Post, url: url.clone(), headers, body: Secret::new(body) };
+    let mut wire = wire_form(request, authority)?;
+    *wire.method_mut() = method;
+    Ok(wire)
+}
+
+/// Sends the request, and reads the answer as far as the limits and the deadline let it.
+pub(super) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: http::Request<Full<Bytes>>,
+    host: &str,
+    end: Instant,
+    deadline: Duration,
+) -> Result<(http::response::Parts, Secret, BodyEnd), SendError> {
     let not_sent = |why| SendError::NotSent { host: host.to_owned(), why };
     let unknown = |why| SendError::Unknown { host: host.to_owned(), why };
 
@@ -114,19 +144,18 @@ pub(super) async fn exchange(
         }
         Err(_) => return Err(unknown(Unknown::DeadlinePassed(deadline))),
     };
-    let status = answer.status().as_u16();
-    let headers = headers_that_matter(answer.headers());
+    let (head, body) = answer.into_parts();
     // RFC 9112, section 6.3: with neither header, nothing but the end of the connection ends the body.
     let announced = [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
-    let end_is_announced = announced.iter().any(|header| answer.headers().contains_key(header));
-    let (body, whole) = read_body(answer.into_body(), end).await;
+    let end_is_announced = announced.iter().any(|header| head.headers.contains_key(header));
+    let (body, whole) = read_body(body, end).await;
     let end = match whole {
         true => BodyEnd::Whole,
         false if end_is_announced || body.len() >= BODY_LIMIT => BodyEnd::Cut,
         // Old servers close without TLS's word of the end (`close_notify`), or not at all: what came may be all.
         false => BodyEnd::Unconfirmed,
     };
-    Ok(HttpAnswer { status, headers, body, end })
+    Ok((head, body, end))
 }
 
 /// Reads the body up to the limit, and tells whether its end came. From here on there is an answer, and it is handed on

@@ -11,6 +11,7 @@
 //! HTTP/1.1 alone is offered, which every token endpoint speaks.
 
 mod address;
+mod azure;
 mod dial;
 mod error;
 mod exchange;
@@ -19,6 +20,7 @@ mod rules;
 mod tests;
 
 pub use address::{AddressClass, classify};
+pub use azure::TargetTransport;
 pub use error::{NotSent, SendError, Stage, Unknown};
 pub use rules::{Allowed, AllowedSyntaxError, Denial, DeniedBecause, OutboundRules, OwnProvider};
 

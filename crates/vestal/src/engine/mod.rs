@@ -5,6 +5,7 @@
 
 mod outward;
 mod serve;
+mod targets;
 mod vitals;
 
 use core::fmt;
@@ -51,6 +52,8 @@ pub struct Engine {
     keeper: Arc<EngineKeeper>,
     courier: Arc<EngineCourier>,
     targets: Arc<Targets>,
+    opened: Arc<targets::Opened>,
+    connector: Arc<Connector>,
     audit: Arc<AuditFile>,
     metrics: Arc<Metrics>,
     alerts: Alerts,
@@ -184,11 +187,16 @@ impl Engine {
         let keeper =
             Arc::new(Keeper::new(Arc::clone(&records), SystemClock, outward, watcher(), Arc::clone(&targets), limits));
         // Weakly, since the keeper holds the records.
-        let hears = Arc::downgrade(&keeper);
+        let hears = (Arc::downgrade(&keeper), Arc::downgrade(&courier));
+        let opened = Arc::new(targets::Opened::default());
+        let known = Arc::clone(&opened);
         records.on_write(move |vault, name| {
-            if let Some(keeper) = hears.upgrade() {
+            if let (Some(keeper), Some(courier)) = (hears.0.upgrade(), hears.1.upgrade()) {
                 keeper.secret_written(vault, name);
                 keeper.wake();
+                for target in known.that_use(vault, name) {
+                    courier.reopen(&target);
+                }
             }
         });
         Ok(Arc::new(Self {
@@ -198,6 +206,8 @@ impl Engine {
             keeper,
             courier,
             targets,
+            opened,
+            connector,
             audit,
             metrics,
             alerts,
@@ -217,6 +227,9 @@ impl Engine {
         for lane in &applied.lanes {
             self.keeper.reopen_lane(lane).await;
         }
+        for target in &applied.targets {
+            self.courier.reopen(target);
+        }
         self.keeper.wake();
         Ok(applied)
     }
@@ -227,6 +240,12 @@ impl Engine {
     /// Why it can't be read; what was in memory stays in use.
     pub async fn definitions_changed(&self) -> Result<(), ApplyError> {
         self.keeper.reload_providers().await?;
+        let (targets, troubles) = self.opened.bring_up_to_date(&self.records, &self.connector).await?;
+        for trouble in troubles {
+            tracing::warn!("{trouble}");
+        }
+        self.metrics.targets(&targets.keys().cloned().collect::<Vec<_>>());
+        self.targets.replace(targets);
         self.keyvault.reload_directory().await.map_err(|error| ApplyError::Invalid(error.to_string()))
     }
 

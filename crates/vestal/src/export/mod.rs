@@ -91,7 +91,8 @@ fn operation(secrets: &[String]) -> Value {
     if !secrets.is_empty() {
         name["enum"] = json!(secrets);
     }
-    let refused = json!({ "description": "The vault or its authority refused.", "schema": { "$ref": "#/definitions/Refusal" } });
+    let refused =
+        json!({ "description": "The vault or its authority refused.", "schema": { "$ref": "#/definitions/Refusal" } });
     json!({
         "operationId": OPERATION,
         "summary": "Get a token",
@@ -118,9 +119,7 @@ fn operation(secrets: &[String]) -> Value {
 
 /// A bundle, as Key Vault's API answers it.
 fn secret() -> Value {
-    let seconds = |summary: &str, description: &str| {
-        json!({ "type": "integer", "format": "int64", "x-ms-summary": summary, "description": description })
-    };
+    let seconds = |summary: &str, description: &str| json!({ "type": "integer", "format": "int64", "x-ms-summary": summary, "description": description });
     json!({
         "type": "object",
         "properties": {
@@ -180,9 +179,11 @@ fn properties() -> Value {
 fn script(vault: &HomeVault<'_>) -> String {
     // Text in quotes, with the same escapes in C# as in JSON.
     let quoted = |text: String| Value::from(text).to_string();
-    CLASS
-        .replacen("TOKEN_ENDPOINT", &quoted(token_endpoint(vault.authority)), 1)
-        .replacen("SCOPE", &quoted(format!("https://{}/.default", vault.domain)), 1)
+    CLASS.replacen("TOKEN_ENDPOINT", &quoted(token_endpoint(vault.authority)), 1).replacen(
+        "SCOPE",
+        &quoted(format!("https://{}/.default", vault.domain)),
+        1,
+    )
 }
 
 #[cfg(test)]

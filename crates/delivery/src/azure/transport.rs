@@ -1,0 +1,65 @@
+//! The way out: the official client's calls through a transport that the binary brings.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode};
+
+/// The way to Azure: one call, one answer. No redirect is followed and nothing is tried again.
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Sends the call and reads the answer.
+    fn call(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Answer, String>> + Send + '_>>;
+}
+
+/// A call as the official client made it. No Debug: it holds a token, a client secret or a value.
+pub struct Call {
+    /// The method.
+    pub method: &'static str,
+    /// The address.
+    pub url: String,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What came back. No Debug: it may hold a value.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A transport as the official client's port.
+#[derive(Debug)]
+pub(super) struct Wire(pub(super) Arc<dyn Transport>);
+
+#[async_trait]
+impl HttpClient for Wire {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let body = match request.body() {
+            Body::Bytes(bytes) => bytes.to_vec(),
+            Body::SeekableStream(_) => return Err(io("a call with a stream for a body isn't made")),
+        };
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned())).collect();
+        let call = Call { method: request.method().as_str(), url: request.url().to_string(), headers, body };
+        let answer = self.0.call(call).await.map_err(io)?;
+        let mut headers = Headers::new();
+        for (name, value) in answer.headers {
+            headers.insert(HeaderName::from(name.to_ascii_lowercase()), HeaderValue::from(value));
+        }
+        Ok(AsyncRawResponse::from_bytes(StatusCode::from(answer.status), headers, answer.body))
+    }
+}
+
+fn io(words: impl Into<String>) -> azure_core::Error {
+    azure_core::Error::with_message(azure_core::error::ErrorKind::Io, words.into())
+}

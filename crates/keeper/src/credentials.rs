@@ -30,6 +30,14 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         self.written_wake.knock();
     }
 
+    /// A target can be read again, perhaps: the same as if all secrets in it had been written.
+    pub fn target_reopened(&self, target: &str) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert((target.to_owned(), String::new()));
+        drop(written);
+        self.written_wake.knock();
+    }
+
     pub(crate) async fn watch_credentials(&self) {
         loop {
             self.written_wake.knocked().await;
@@ -77,6 +85,9 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
 fn uses(definition: &TokenDefinition, written: &BTreeSet<(String, String)>) -> bool {
     [&definition.client_id, &definition.client_secret].into_iter().any(|source| match source {
         Source::Literal(_) => false,
-        Source::Secret { vault, name } => written.contains(&(vault.clone(), name.to_ascii_lowercase())),
+        Source::Secret { vault, name } => {
+            written.contains(&(vault.clone(), name.to_ascii_lowercase()))
+                || written.contains(&(vault.clone(), String::new()))
+        }
     })
 }

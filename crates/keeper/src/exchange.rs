@@ -12,6 +12,9 @@ use crate::keeper::Keeper;
 use crate::port::{Clock, Http, Observer, SendFailure};
 use crate::targets::NotRead;
 
+/// How the words of a failure begin to say that a credential isn't in its vault yet.
+pub const NOT_THERE: &str = "which isn't there";
+
 /// What the history tells of an exchange besides what renewal knows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
@@ -90,7 +93,7 @@ async fn open_here<S: Store>(
         Ok(current) => current,
         Err(RecordError::NotFound) => {
             return Err(NoCredential::Missing(format!(
-                "the {part} is to come from the secret {name} of vault {vault}, which isn't there: \
+                "the {part} is to come from the secret {name} of vault {vault}, {NOT_THERE}: \
                  run `vestal secret set {vault}/{name}`"
             )));
         }

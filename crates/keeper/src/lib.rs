@@ -27,7 +27,7 @@ pub use courier::Courier;
 pub use definition::{
     CHECK_EVERY, DeliverTo, KEEP_VERSIONS, OnChange, SHADOW_SUFFIX, Source, TokenDefinition, token_definition_name,
 };
-pub use exchange::same_value_as;
+pub use exchange::{NOT_THERE, same_value_as};
 pub use keeper::{Keeper, LONGEST_SLEEP, MOST_LANDING, PER_LANE};
 pub use port::{Clock, DeliveryEvent, DeliveryOutcome, Event, Http, Observer, SendFailure};
 pub use survey::{OVERDUE, Survey};

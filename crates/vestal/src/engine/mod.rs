@@ -196,6 +196,7 @@ impl Engine {
                 keeper.wake();
                 for target in known.that_use(vault, name) {
                     courier.reopen(&target);
+                    keeper.target_reopened(&target);
                 }
             }
         });
@@ -229,6 +230,7 @@ impl Engine {
         }
         for target in &applied.targets {
             self.courier.reopen(target);
+            self.keeper.target_reopened(target);
         }
         self.keeper.wake();
         Ok(applied)

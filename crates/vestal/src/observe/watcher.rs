@@ -155,7 +155,11 @@ fn log_attempt(event: &Event<'_>, attempt: &Attempt) {
             match attempt.repeats {
                 // Whoever has just declared it was told what to set, by the start or by `vestal apply`. If it goes on, an
                 // alert says so.
-                0 | 1 if *generation == 0 && class == FailureClass::Credential.name() => {
+                0 | 1
+                    if *generation == 0
+                        && class == FailureClass::Credential.name()
+                        && words.contains(keeper::NOT_THERE) =>
+                {
                     tracing::debug!(target: ATTEMPTS, "{failed}");
                 }
                 0 => tracing::warn!(target: ATTEMPTS, "{failed}"),
@@ -254,7 +258,11 @@ mod tests {
     }
 
     fn no_credential() -> Outcome {
-        Outcome::Failed { class: "credential".into(), error: None, words: "the client id isn't there".into() }
+        Outcome::Failed {
+            class: "credential".into(),
+            error: None,
+            words: format!("the client id is to come from home/id, {}", keeper::NOT_THERE),
+        }
     }
 
     fn failed() -> Outcome {

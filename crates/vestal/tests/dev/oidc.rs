@@ -163,7 +163,7 @@ impl Provider {
 }
 
 /// A port that was free a moment ago: the configuration has to name one.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it is bound").port()
 }

@@ -199,10 +199,15 @@ impl Dev {
 
     /// Where health and metrics are, as `--json` says when it is ready.
     pub(crate) fn observe(&self) -> String {
+        self.fact("observe")
+    }
+
+    /// What `--json` says under this key when it is ready.
+    pub(crate) fn fact(&self, key: &str) -> String {
         let said = self.ready.strip_prefix("ready ").unwrap_or(&self.ready);
         let facts: serde_json::Value =
             serde_json::from_str(said).unwrap_or_else(|_| panic!("start it with --json: {}", self.ready));
-        facts["observe"].as_str().unwrap_or_else(|| panic!("no observe: {facts}")).to_owned()
+        facts[key].as_str().unwrap_or_else(|| panic!("no {key}: {facts}")).to_owned()
     }
 
     /// The name of the managed token's secret.
@@ -263,7 +268,7 @@ impl Output {
         self.0.0.lock().expect("no reader of an output panics").lines.join("\n")
     }
 
-    fn wait(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+    pub(crate) fn wait(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let (collected, changed) = &*self.0;
         let none = |collected: &mut Collected| !collected.ended && !collected.lines.iter().any(|line| wanted(line));
         let guard = collected.lock().expect("no reader of an output panics");

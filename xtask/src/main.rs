@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the person at the terminal")]
 
+mod azure;
 mod bench;
 mod checks;
 mod peers;
@@ -25,6 +26,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "tidy", about: "formatting, lints, the crates' edges, the style of the code", does: checks::tidy },
     Chore { name: "long", about: "what takes longer than tests may: licences, advisories", does: checks::long },
     Chore { name: "bench", about: "measure a release build: `bench read`, `bench renew`", does: bench::bench },
+    Chore { name: "azure", about: "what only a real key vault can show; says what to set", does: azure::azure },
 ];
 
 fn main() -> ExitCode {

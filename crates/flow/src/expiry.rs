@@ -27,8 +27,8 @@ pub(crate) enum Expiry {
 
 /// The expiry in a request's `attributes.exp`, and whether it is sent as a text.
 pub(crate) fn expiry(value: &Value) -> (Expiry, bool) {
-    let text = matches!(&**value, Term::Join(_) | Term::Text(_));
-    let Some(sum) = sum(bare(value), 0) else { return (Expiry::Unknown, text) };
+    let text = matches!(&***value, Term::Join(_) | Term::Text(_));
+    let Some(sum) = sum(bare(value), 0, &mut { STEPS }) else { return (Expiry::Unknown, text) };
     let expiry = match (&sum.field, sum.now.whole(), sum.constant.whole()) {
         (Some((place, unit)), Some(1), Some(shift)) => {
             Expiry::Field { action: place.0, path: place.1.clone(), unit: *unit, shift }
@@ -123,13 +123,16 @@ impl Sum {
 
 /// How deep arithmetic may nest.
 const DEPTH: usize = 40;
+/// How many steps one expiry may take: its parts may be shared, and so met again and again.
+const STEPS: usize = 2_000;
 
-fn sum(value: &Value, depth: usize) -> Option<Sum> {
+fn sum(value: &Value, depth: usize, steps: &mut usize) -> Option<Sum> {
+    *steps = steps.checked_sub(1)?;
     if depth > DEPTH {
         return None;
     }
-    let inner = |value: &Value| sum(bare(value), depth + 1);
-    match &**value {
+    let mut inner = |value: &Value| sum(bare(value), depth + 1, steps);
+    match &***value {
         Term::Now => Some(Sum { now: Ratio::ONE, field: None, constant: Ratio::ZERO }),
         Term::Answer { action, path } => {
             Some(Sum { now: Ratio::ZERO, field: Some(((*action, path.clone()), Ratio::ONE)), constant: Ratio::ZERO })
@@ -216,20 +219,19 @@ fn date(text: &str) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::*;
+    use crate::term::node;
 
     fn number(number: i64) -> Value {
-        Rc::new(Term::Number(number.to_string()))
+        node(Term::Number(number.to_string()))
     }
 
     fn field() -> Value {
-        Rc::new(Term::Answer { action: 3, path: vec!["body".into(), "expires_in".into()] })
+        node(Term::Answer { action: 3, path: vec!["body".into(), "expires_in".into()] })
     }
 
     fn now() -> Value {
-        Rc::new(Term::Now)
+        node(Term::Now)
     }
 
     fn call(name: &str, arguments: impl IntoIterator<Item = Value>) -> Value {

@@ -190,7 +190,9 @@ impl Draft {
             by_key.entry(folded(&action.key)).and_modify(|named| *named = Named::Twice).or_insert(Named::Once(index));
         }
         let mut parameters = BTreeMap::new();
-        for (table, member) in [(self.definition.get("parameters"), "defaultValue"), (self.parameters.as_ref(), "value")] {
+        for (table, member) in
+            [(self.definition.get("parameters"), "defaultValue"), (self.parameters.as_ref(), "value")]
+        {
             for (name, parameter) in table.and_then(Value::as_object).into_iter().flatten() {
                 if let Some(value) = parameter.get(member).filter(|value| !value.is_null()) {
                     parameters.insert(name.to_lowercase(), value.clone());
@@ -198,7 +200,12 @@ impl Draft {
             }
         }
         Ok(Flow {
-            trigger: self.definition.get("triggers").and_then(Value::as_object).and_then(|all| all.values().next()).map(trigger),
+            trigger: self
+                .definition
+                .get("triggers")
+                .and_then(Value::as_object)
+                .and_then(|all| all.values().next())
+                .map(trigger),
             name: self.name,
             file: self.file,
             origin: self.origin,

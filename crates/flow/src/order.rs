@@ -22,7 +22,9 @@ pub(crate) struct Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relation {
     /// It runs before the other; `sure` if whenever the other runs, it has run.
-    Before { sure: bool },
+    Before {
+        sure: bool,
+    },
     After,
     /// It is in another branch of the same condition.
     Excluded,
@@ -107,7 +109,8 @@ impl Order {
             }
         }
         // What waits in a circle never runs; it comes last, so that it is at least looked at.
-        let circle: Vec<usize> = (0..siblings.len()).filter(|slot| waiting[*slot] > 0).map(|slot| siblings[slot]).collect();
+        let circle: Vec<usize> =
+            (0..siblings.len()).filter(|slot| waiting[*slot] > 0).map(|slot| siblings[slot]).collect();
         sorted.extend(circle);
 
         for index in &sorted {
@@ -130,7 +133,11 @@ impl Order {
         sorted
     }
 
-    fn visit(&mut self, parent: Option<usize>, levels: &std::collections::BTreeMap<(Option<usize>, usize), Vec<usize>>) {
+    fn visit(
+        &mut self,
+        parent: Option<usize>,
+        levels: &std::collections::BTreeMap<(Option<usize>, usize), Vec<usize>>,
+    ) {
         for siblings in levels.range((parent, 0)..=(parent, usize::MAX)).map(|(_, siblings)| siblings) {
             for index in siblings {
                 self.sequence.push(*index);

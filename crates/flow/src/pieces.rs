@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::read::{JSON_DEPTH, depth};
-use crate::term::{Term, Value, bare};
+use crate::term::{Term, Value, bare, node};
 
 /// The name of the call that percent-encodes its argument.
 pub(crate) const ENCODED: &str = "encodeuricomponent";
 
 /// The pieces of a text.
 pub(crate) fn pieces(value: &Value) -> Vec<Value> {
-    match &**value {
+    match &***value {
         Term::Join(parts) => parts.clone(),
         _ => vec![Rc::clone(value)],
     }
@@ -21,7 +21,7 @@ pub(crate) fn pieces(value: &Value) -> Vec<Value> {
 pub(crate) fn split_once(value: &Value, sign: &str) -> Option<(Value, Value)> {
     let pieces = pieces(value);
     for (place, piece) in pieces.iter().enumerate() {
-        if let Term::Text(text) = &**piece
+        if let Term::Text(text) = &***piece
             && let Some((before, after)) = text.split_once(sign)
         {
             let left = pieces[..place].iter().cloned().chain([Term::text(before)]);
@@ -57,12 +57,12 @@ pub(crate) fn split(value: &Value, sign: char) -> Vec<Value> {
 pub(crate) fn trimmed(value: &Value) -> Value {
     let mut pieces = pieces(value);
     if let Some(first) = pieces.first_mut()
-        && let Term::Text(text) = &**first
+        && let Term::Text(text) = &***first
     {
         *first = Term::text(text.trim_start());
     }
     if let Some(last) = pieces.last_mut()
-        && let Term::Text(text) = &**last
+        && let Term::Text(text) = &***last
     {
         *last = Term::text(text.trim_end());
     }
@@ -116,7 +116,7 @@ pub(crate) fn json(value: &Value) -> Option<Value> {
     let mut text = String::new();
     let (mut quoted, mut escaped) = (false, false);
     for (place, piece) in pieces.iter().enumerate() {
-        if let Term::Text(fixed) = &**piece {
+        if let Term::Text(fixed) = &***piece {
             if fixed.contains([OPEN, CLOSE]) {
                 return None;
             }
@@ -147,14 +147,15 @@ fn filled(json: &serde_json::Value, pieces: &[Value]) -> Value {
     use serde_json::Value as Json;
     match json {
         Json::String(text) => filled_text(text, pieces),
-        Json::Array(list) => Rc::new(Term::List(list.iter().map(|one| filled(one, pieces)).collect())),
+        Json::Array(list) => node(Term::List(list.iter().map(|one| filled(one, pieces)).collect())),
         Json::Object(map) => {
-            let members: BTreeMap<String, Value> = map.iter().map(|(key, one)| (key.clone(), filled(one, pieces))).collect();
-            Rc::new(Term::Object(members))
+            let members: BTreeMap<String, Value> =
+                map.iter().map(|(key, one)| (key.clone(), filled(one, pieces))).collect();
+            node(Term::Object(members))
         }
-        Json::Number(number) => Rc::new(Term::Number(number.to_string())),
-        Json::Bool(truth) => Rc::new(Term::Truth(*truth)),
-        Json::Null => Rc::new(Term::Null),
+        Json::Number(number) => node(Term::Number(number.to_string())),
+        Json::Bool(truth) => node(Term::Truth(*truth)),
+        Json::Null => node(Term::Null),
     }
 }
 
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     fn hole() -> Value {
-        Rc::new(Term::Now)
+        node(Term::Now)
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
         let (name, value) = split_once(&parts[0], "=").expect("a pair");
         assert_eq!((name.fixed(), decoded(&value, true).fixed()), (Some("a"), Some(" b c")));
         let (_, value) = split_once(&parts[1], "=").expect("a pair");
-        assert!(*decoded(&trimmed(&value), true) == Term::Now);
+        assert!(matches!(**decoded(&trimmed(&value), true), Term::Now));
     }
 
     #[test]

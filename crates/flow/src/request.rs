@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::flow::Kind;
 use crate::pieces::{decoded, json, split, split_once, trimmed};
-use crate::term::{Term, Value, bare};
+use crate::term::{Term, Value, bare, node};
 use crate::trace::Trace;
 
 /// A request as an action describes it.
@@ -61,7 +61,7 @@ impl Request {
                     method: method(&part("method")),
                     address: trimmed(&part("url")),
                     headers: headers(&part("headers")),
-                    queries: Rc::new(Term::Null),
+                    queries: node(Term::Null),
                     body: part("body"),
                     authentication: BTreeMap::new(),
                     sender: Sender::Connection(text("/host/connectionName").to_owned()),
@@ -87,7 +87,7 @@ impl Request {
         match &*self.body {
             Term::Null => return (parameters, Encoding::None),
             Term::Object(members) => {
-                if let Some(Term::List(list)) = members.get("$formdata").map(|list| &**list) {
+                if let Some(Term::List(list)) = members.get("$formdata").map(|list| &***list) {
                     add_list(list, &mut parameters);
                     return (parameters, Encoding::Form);
                 }
@@ -107,9 +107,9 @@ impl Request {
             }
             _ => {}
         }
-        if let Some(Term::Object(members)) = json(&self.body).as_deref() {
+        if let Some(members) = json(&self.body).as_ref().map(members).filter(|members| !members.is_empty()) {
             for (name, value) in members {
-                parameters.insert(name.clone(), Rc::clone(bare(value)));
+                parameters.insert(name, Rc::clone(bare(&value)));
             }
             return (parameters, Encoding::Json);
         }
@@ -157,7 +157,7 @@ fn headers(value: &Value) -> BTreeMap<String, Value> {
 }
 
 pub(crate) fn members(value: &Value) -> BTreeMap<String, Value> {
-    match &**value {
+    match &***value {
         Term::Object(members) => members.iter().map(|(name, value)| (name.clone(), Rc::clone(value))).collect(),
         _ => BTreeMap::new(),
     }
@@ -174,7 +174,7 @@ fn add_form(text: &Value, parameters: &mut Parameters) {
 
 fn add_list(list: &[Value], parameters: &mut Parameters) {
     for one in list {
-        if let Term::Object(members) = &**one
+        if let Term::Object(members) = &***one
             && let (Some(name), Some(value)) = (members.get("key").and_then(|name| name.fixed()), members.get("value"))
         {
             parameters.insert(name.to_owned(), Rc::clone(bare(value)));

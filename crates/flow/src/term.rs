@@ -4,19 +4,85 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A shared term.
-pub(crate) type Value = Rc<Term>;
+pub(crate) type Value = Rc<Node>;
+
+/// A term and how deep it nests: what is deeper than [`DEPTH`] is cut off, so that nothing recursive can run out of stack.
+pub(crate) struct Node {
+    term: Term,
+    depth: u16,
+}
+
+/// How deep terms may nest. Texts put together stay flat.
+const DEPTH: u16 = 200;
+
+impl core::ops::Deref for Node {
+    type Target = Term;
+
+    fn deref(&self) -> &Term {
+        &self.term
+    }
+}
+
+/// A term to be shared.
+pub(crate) fn node(term: Term) -> Value {
+    let deepest = |values: &mut dyn Iterator<Item = &Value>| values.map(|value| value.depth).max().unwrap_or(0) + 1;
+    let depth = match &term {
+        Term::Join(parts) | Term::List(parts) | Term::Call { arguments: parts, .. } => deepest(&mut parts.iter()),
+        Term::Object(members) => deepest(&mut members.values()),
+        _ => 0,
+    };
+    if depth > DEPTH {
+        return Term::opaque("nested too deep to follow");
+    }
+    Rc::new(Node { term, depth })
+}
+
+/// Whether two terms are the same, as far as `budget` steps can tell.
+pub(crate) fn same(one: &Value, other: &Value, budget: &mut usize) -> bool {
+    if Rc::ptr_eq(one, other) {
+        return true;
+    }
+    if *budget == 0 {
+        return false;
+    }
+    *budget -= 1;
+    let all = |left: &[Value], right: &[Value], budget: &mut usize| {
+        left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right, budget))
+    };
+    match (&***one, &***other) {
+        (Term::Text(a), Term::Text(b)) | (Term::Number(a), Term::Number(b)) | (Term::Setting(a), Term::Setting(b)) => {
+            a == b
+        }
+        (Term::Truth(a), Term::Truth(b)) => a == b,
+        (Term::Null, Term::Null) => true,
+        (Term::Secret { place: a, .. }, Term::Secret { place: b, .. }) => a == b,
+        (Term::Answer { action: a, path: p }, Term::Answer { action: b, path: q }) => a == b && p == q,
+        (Term::Join(a), Term::Join(b)) | (Term::List(a), Term::List(b)) => all(a, b, budget),
+        (Term::Call { name: f, arguments: a }, Term::Call { name: g, arguments: b }) => f == g && all(a, b, budget),
+        (Term::Object(a), Term::Object(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((k, left), (l, right))| k == l && same(left, right, budget))
+        }
+        // Two times are two moments, and what isn't understood is nothing's equal.
+        _ => false,
+    }
+}
 
 /// A value's origin. It may hold a secret in clear text, and so can't be printed.
-#[derive(PartialEq)]
 pub(crate) enum Term {
     Text(String),
     Number(String),
     Truth(bool),
     Null,
     /// The value of a secret, as the action with this index reads it.
-    Secret { read_by: usize, place: SecretPlace },
+    Secret {
+        read_by: usize,
+        place: SecretPlace,
+    },
     /// A part of what an action put out, from `outputs('…')` on: `["body", "access_token"]`.
-    Answer { action: usize, path: Vec<String> },
+    Answer {
+        action: usize,
+        path: Vec<String>,
+    },
     /// A parameter or setting whose value isn't in the file.
     Setting(String),
     /// The time of the run.
@@ -24,7 +90,10 @@ pub(crate) enum Term {
     /// A text made of these pieces. One piece means that something was made a text.
     Join(Vec<Value>),
     /// A function that isn't followed further, its name in lower case.
-    Call { name: String, arguments: Vec<Value> },
+    Call {
+        name: String,
+        arguments: Vec<Value>,
+    },
     Object(BTreeMap<String, Value>),
     List(Vec<Value>),
     /// Not followed; why, in words that fit after "it is".
@@ -53,22 +122,22 @@ pub(crate) enum Vault {
 
 impl Term {
     pub(crate) fn text(text: impl Into<String>) -> Value {
-        Rc::new(Self::Text(text.into()))
+        node(Self::Text(text.into()))
     }
 
     pub(crate) fn opaque(why: impl Into<String>) -> Value {
-        Rc::new(Self::Opaque(why.into()))
+        Rc::new(Node { term: Self::Opaque(why.into()), depth: 0 })
     }
 
     pub(crate) fn call(name: &str, arguments: Vec<Value>) -> Value {
-        Rc::new(Self::Call { name: name.to_owned(), arguments })
+        node(Self::Call { name: name.to_owned(), arguments })
     }
 
     /// The pieces as one text: joins in joins are opened, texts side by side become one.
     pub(crate) fn join(pieces: impl IntoIterator<Item = Value>) -> Value {
         let mut joined: Vec<Value> = Vec::new();
         let mut text = String::new();
-        let mut add = |piece: &Value, joined: &mut Vec<Value>| match &**piece {
+        let mut add = |piece: &Value, joined: &mut Vec<Value>| match &***piece {
             Self::Text(more) | Self::Number(more) => text.push_str(more),
             Self::Truth(truth) => text.push_str(if *truth { "True" } else { "False" }),
             Self::Null => {}
@@ -91,7 +160,7 @@ impl Term {
         if !text.is_empty() {
             joined.push(Self::text(text));
         }
-        Rc::new(Self::Join(joined))
+        node(Self::Join(joined))
     }
 
     /// How much work it is to copy the term's own level: what the tracer's fuel is charged.
@@ -144,7 +213,9 @@ impl Term {
             Self::Now => "the time of the run".to_owned(),
             Self::Join(parts) => match parts.iter().find(|part| part.fixed().is_none()) {
                 Some(part) if parts.len() == 1 => part.words(action_place),
-                Some(part) => format!("a text put together from several pieces, among them {}", part.words(action_place)),
+                Some(part) => {
+                    format!("a text put together from several pieces, among them {}", part.words(action_place))
+                }
                 None => "a fixed value".to_owned(),
             },
             Self::Call { name, .. } => format!("made by {name}(), which is not followed"),
@@ -157,7 +228,7 @@ impl Term {
 
 /// Strips what only makes a text of something: `@{x}`, `string(x)`.
 pub(crate) fn bare(value: &Value) -> &Value {
-    match &**value {
+    match &***value {
         Term::Join(parts) if parts.len() == 1 => &parts[0],
         _ => value,
     }
@@ -166,7 +237,7 @@ pub(crate) fn bare(value: &Value) -> &Value {
 /// Calls `each` for every term inside of the value and for itself.
 ///
 /// Terms share parts, so a part may be met often; `budget` bounds the steps.
-pub(crate) fn walk(value: &Term, budget: &mut usize, each: &mut dyn FnMut(&Term)) {
+pub(crate) fn walk(value: &Value, budget: &mut usize, each: &mut dyn FnMut(&Value)) {
     if *budget == 0 {
         return;
     }

@@ -5,11 +5,8 @@ const SHOWN: usize = 120;
 
 /// The text on one line, without control characters, cut where it is long.
 pub(crate) fn plain(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c })
-        .take(SHOWN)
-        .collect();
+    let mut shown: String =
+        text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(SHOWN).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }

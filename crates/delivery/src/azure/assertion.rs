@@ -137,7 +137,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_and_nothing_else_is_said() {
         let (text, _, key) = pem();
-        let read = |text: String| Certificate::read(&Secret::from(text), "t", "c", "https://a").err().expect("refused");
+        let read = |text: String| {
+            Certificate::read(&Secret::from(text), "t", "c", "https://a").map(|_| ()).expect_err("refused")
+        };
         assert!(read("hush-hush".to_owned()).contains("no certificate"), "nothing of it is told");
         assert!(read(key.serialize_pem()).contains("no certificate"));
         let alone = text.split("-----BEGIN PRIVATE").next().expect("one").to_owned();

@@ -14,10 +14,16 @@ pub(crate) enum Expression {
     Truth(bool),
     Null,
     /// `name(argument, …)`, the name as it is written.
-    Call { name: String, arguments: Vec<Self> },
+    Call {
+        name: String,
+        arguments: Vec<Self>,
+    },
     /// `of['key']`, `of?['key']`, `of.key`, `of[0]`: a part of a value. That `?` forgives a missing part doesn't
     /// matter to where the data comes from.
-    At { of: Box<Self>, key: Box<Self> },
+    At {
+        of: Box<Self>,
+        key: Box<Self>,
+    },
 }
 
 /// A text of a definition, taken apart.

@@ -83,18 +83,18 @@ impl Wrapped<'_> {
 
 /// `{"definition": …}`, or `{"properties": {"definition": …}}`.
 fn wrapped(value: &Value) -> Option<Wrapped<'_>> {
-    [Some(value), value.get("properties")].into_iter().flatten().find_map(|outer| {
-        Some(Wrapped {
-            definition: outer.get("definition")?,
-            parameters: outer.get("parameters"),
-        })
-    })
+    [Some(value), value.get("properties")]
+        .into_iter()
+        .flatten()
+        .find_map(|outer| Some(Wrapped { definition: outer.get("definition")?, parameters: outer.get("parameters") }))
 }
 
 /// Whether a value is a definition: it has actions, and is marked as one or has triggers.
 pub(super) fn is_definition(value: &Value) -> bool {
-    let marked = value.get("$schema").and_then(Value::as_str).is_some_and(|schema| schema.contains("workflowdefinition"));
-    value.get("actions").is_some_and(Value::is_object) && (marked || value.get("triggers").is_some_and(Value::is_object))
+    let marked =
+        value.get("$schema").and_then(Value::as_str).is_some_and(|schema| schema.contains("workflowdefinition"));
+    value.get("actions").is_some_and(Value::is_object)
+        && (marked || value.get("triggers").is_some_and(Value::is_object))
 }
 
 /// Actions as people paste them: one action, an object of actions, or what a designer puts on the clipboard.
@@ -109,7 +109,9 @@ fn pasted(value: &Value) -> Option<Value> {
     }
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     // The new designer's copy of a scope, and the older designer's copy of anything.
-    for (name, action) in [("nodeId", "serializedValue"), ("nodeId", "serializedOperation"), ("operationName", "operationDefinition")] {
+    for (name, action) in
+        [("nodeId", "serializedValue"), ("nodeId", "serializedOperation"), ("operationName", "operationDefinition")]
+    {
         if let Some(action) = value.get(action).filter(|action| is_action(action)) {
             return Some(named(text(name), action));
         }
@@ -140,7 +142,8 @@ fn is_action(value: &Value) -> bool {
     let Some(action) = value.as_object() else { return false };
     match action.get("type") {
         Some(kind) => {
-            kind.is_string() && ["inputs", "actions", "cases", "runAfter", "expression"].iter().any(|key| action.contains_key(*key))
+            kind.is_string()
+                && ["inputs", "actions", "cases", "runAfter", "expression"].iter().any(|key| action.contains_key(*key))
         }
         None => action.get("inputs").is_some_and(|inputs| inputs.get("uri").is_some() || inputs.get("host").is_some()),
     }
@@ -163,7 +166,9 @@ fn stem(path: &str) -> String {
 fn without_guid(stem: &str) -> String {
     let cut = stem.len().checked_sub(37).filter(|cut| *cut > 0 && stem.is_char_boundary(*cut));
     match cut.map(|cut| stem.split_at(cut)) {
-        Some((name, guid)) if guid.starts_with('-') && guid.chars().all(|c| c.is_ascii_hexdigit() || c == '-') => name.to_owned(),
+        Some((name, guid)) if guid.starts_with('-') && guid.chars().all(|c| c.is_ascii_hexdigit() || c == '-') => {
+            name.to_owned()
+        }
         _ => stem.to_owned(),
     }
 }

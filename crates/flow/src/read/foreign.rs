@@ -18,7 +18,10 @@ pub(super) fn text(text: &str) -> Option<ReadReason> {
     }
     let line = |begins: &str| start.lines().any(|line| line.trim_start().starts_with(begins));
     if start.contains("Microsoft.Logic/workflows@") || line("targetScope") || (line("param ") && line("resource ")) {
-        return what("Bicep", "Build it first (az bicep build --file FILE), and import the ARM template that comes out.");
+        return what(
+            "Bicep",
+            "Build it first (az bicep build --file FILE), and import the ARM template that comes out.",
+        );
     }
     if line("resource \"") || line("terraform {") || line("provider \"") {
         return what("Terraform", "Copy the Logic App's code view in the portal instead.");

@@ -9,6 +9,8 @@ mod foreign;
 mod template;
 mod text;
 
+pub(crate) use text::depth;
+
 use core::fmt;
 
 use crate::flow::Flow;

@@ -33,7 +33,8 @@ fn collect(file_name: &str, template: &Value, drafts: &mut Vec<Draft>) {
                 continue;
             };
             let name = resource.get("name").map(|name| names.resolved(name));
-            let name = name.as_ref().and_then(Value::as_str).filter(|name| !name.starts_with('@')).unwrap_or("workflow");
+            let name =
+                name.as_ref().and_then(Value::as_str).filter(|name| !name.starts_with('@')).unwrap_or("workflow");
             let mut draft = Draft::new(file_name, name, Origin::Template, names.resolved(definition));
             draft.parameters = resource.pointer("/properties/parameters").map(|parameters| names.resolved(parameters));
             draft.connection_vaults = vaults.clone();
@@ -133,7 +134,9 @@ impl<'a> Names<'a> {
                         let parameter = in_any_case(self.parameters?, name)?;
                         self.again(parameter.get("defaultValue")?, references)
                     }
-                    ("variables", [Expression::Text(name)]) => self.again(in_any_case(self.variables?, name)?, references),
+                    ("variables", [Expression::Text(name)]) => {
+                        self.again(in_any_case(self.variables?, name)?, references)
+                    }
                     ("concat", parts) => {
                         let mut joined = String::new();
                         for part in parts {

@@ -31,7 +31,11 @@ pub(super) fn json(text: &str) -> Result<Value, ReadReason> {
         return Err(ReadReason::TooDeep);
     }
     serde_json::from_str(text).map_err(|fault| {
-        if fault.is_eof() { ReadReason::CutOff } else { ReadReason::NotJson { line: fault.line(), column: fault.column() } }
+        if fault.is_eof() {
+            ReadReason::CutOff
+        } else {
+            ReadReason::NotJson { line: fault.line(), column: fault.column() }
+        }
     })
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Trace;
 use crate::expression::Expression;
 use crate::pieces;
-use crate::term::{Term, Value, bare};
+use crate::term::{Term, Value, bare, node};
 use crate::words::plain;
 
 impl Trace<'_> {
@@ -20,13 +20,14 @@ impl Trace<'_> {
             },
             ("parameters", [of]) => self.parameter(at, of),
             ("appsetting", [of]) => {
-                Rc::new(Term::Setting(of.fixed().map_or_else(|| "app setting".to_owned(), str::to_owned)))
+                node(Term::Setting(of.fixed().map_or_else(|| "app setting".to_owned(), str::to_owned)))
             }
-            ("triggerbody" | "triggeroutputs" | "trigger" | "triggerformdatavalue" | "triggerformdatamultivalues", _) => {
-                Term::opaque("data of the trigger")
-            }
+            (
+                "triggerbody" | "triggeroutputs" | "trigger" | "triggerformdatavalue" | "triggerformdatamultivalues",
+                _,
+            ) => Term::opaque("data of the trigger"),
             ("item" | "items", _) => Term::opaque("the current item of a loop"),
-            ("utcnow", _) => Rc::new(Term::Now),
+            ("utcnow", _) => node(Term::Now),
             ("concat", _) => self.joined(values),
             // One piece, so that it stays known that a text was made.
             ("string", [_]) => self.joined(values),
@@ -34,7 +35,7 @@ impl Trace<'_> {
             ("int" | "float" | "decimal", [number]) => Rc::clone(bare(number)),
             ("coalesce", _) => self.first_of(values),
             ("if", [_, yes, no]) => {
-                if self.burn(yes.weight()) && yes == no {
+                if self.same(yes, no) {
                     Rc::clone(yes)
                 } else {
                     Term::opaque("one of two values, depending on a condition")
@@ -45,18 +46,18 @@ impl Trace<'_> {
                 _ => Term::call(pieces::ENCODED, values),
             },
             ("uricomponenttostring" | "decodeuricomponent", [of]) => pieces::decoded(of, false),
-            ("base64tostring" | "decodebase64", [of]) => match &**bare(of) {
+            ("base64tostring" | "decodebase64", [of]) => match &***bare(of) {
                 Term::Call { name, arguments } if name == "base64" && arguments.len() == 1 => Rc::clone(&arguments[0]),
                 _ => Term::call(&name, values),
             },
-            ("first", [of]) => self.part(of, &Rc::new(Term::Number("0".to_owned()))),
-            ("createarray", _) => Rc::new(Term::List(values)),
-            ("setproperty" | "addproperty", [of, key, value]) => match (&**of, key.fixed()) {
+            ("first", [of]) => self.part(of, &node(Term::Number("0".to_owned()))),
+            ("createarray", _) => node(Term::List(values)),
+            ("setproperty" | "addproperty", [of, key, value]) => match (&***of, key.fixed()) {
                 (Term::Object(members), Some(key)) if self.burn(of.weight()) => {
                     let mut members: std::collections::BTreeMap<String, Value> =
                         members.iter().map(|(name, member)| (name.clone(), Rc::clone(member))).collect();
                     members.insert(key.to_owned(), Rc::clone(value));
-                    Rc::new(Term::Object(members))
+                    node(Term::Object(members))
                 }
                 _ => Term::call(&name, values),
             },
@@ -78,10 +79,10 @@ impl Trace<'_> {
             (Ok(index), "body") => self.answer(index, vec!["body".to_owned()]),
             (Ok(index), "outputs") => self.whole(index),
             // `actions('Get').outputs.body`
-            (Ok(index), _) => Rc::new(Term::Object(
+            (Ok(index), _) => node(Term::Object(
                 [
                     ("outputs".to_owned(), self.whole(index)),
-                    ("status".to_owned(), Rc::new(Term::Answer { action: index, path: vec!["status".to_owned()] })),
+                    ("status".to_owned(), node(Term::Answer { action: index, path: vec!["status".to_owned()] })),
                 ]
                 .into(),
             )),
@@ -98,7 +99,7 @@ impl Trace<'_> {
                 let mut members: std::collections::BTreeMap<String, Value> =
                     members.iter().map(|(name, member)| (name.clone(), Rc::clone(member))).collect();
                 members.insert("body".to_owned(), Rc::clone(&answer));
-                Rc::new(Term::Object(members))
+                node(Term::Object(members))
             }
             _ => answer,
         }
@@ -110,16 +111,20 @@ impl Trace<'_> {
         };
         match self.flow.parameters.get(&name.to_lowercase()) {
             Some(value) => self.literal(at, value, 0),
-            None => Rc::new(Term::Setting(name.to_owned())),
+            None => node(Term::Setting(name.to_owned())),
         }
     }
 
     /// A parameter's value. It may name another parameter; a few steps are followed.
     fn literal(&self, at: usize, value: &serde_json::Value, steps: usize) -> Value {
-        match value.as_str().and_then(|text| text.strip_prefix("@parameters('")).and_then(|rest| rest.strip_suffix("')")) {
+        match value
+            .as_str()
+            .and_then(|text| text.strip_prefix("@parameters('"))
+            .and_then(|rest| rest.strip_suffix("')"))
+        {
             Some(name) => match self.flow.parameters.get(&name.replace("''", "'").to_lowercase()) {
                 Some(value) if steps < 8 => self.literal(at, value, steps + 1),
-                _ => Rc::new(Term::Setting(name.replace("''", "'"))),
+                _ => node(Term::Setting(name.replace("''", "'"))),
             },
             None => self.value_as_is(value),
         }
@@ -133,20 +138,20 @@ impl Trace<'_> {
         }
         match json {
             Json::String(text) => Term::text(text.as_str()),
-            Json::Array(list) => Rc::new(Term::List(list.iter().map(|one| self.value_as_is(one)).collect())),
+            Json::Array(list) => node(Term::List(list.iter().map(|one| self.value_as_is(one)).collect())),
             Json::Object(map) => {
-                Rc::new(Term::Object(map.iter().map(|(key, one)| (key.clone(), self.value_as_is(one))).collect()))
+                node(Term::Object(map.iter().map(|(key, one)| (key.clone(), self.value_as_is(one))).collect()))
             }
-            Json::Number(number) => Rc::new(Term::Number(number.to_string())),
-            Json::Bool(truth) => Rc::new(Term::Truth(*truth)),
-            Json::Null => Rc::new(Term::Null),
+            Json::Number(number) => node(Term::Number(number.to_string())),
+            Json::Bool(truth) => node(Term::Truth(*truth)),
+            Json::Null => node(Term::Null),
         }
     }
 
     fn first_of(&self, values: Vec<Value>) -> Value {
         let mut kept = values.into_iter().filter(|value| !value.is_empty());
         match (kept.next(), kept.next()) {
-            (None, _) => Rc::new(Term::Null),
+            (None, _) => node(Term::Null),
             (Some(one), None) => one,
             (Some(one), Some(_)) if one.fixed().is_some() => one,
             _ => Term::opaque("the first of several values that is not empty"),
@@ -158,8 +163,10 @@ impl Trace<'_> {
         if !self.burn(value.weight()) {
             return super::too_much();
         }
-        match &**bare(value) {
-            Term::Text(_) | Term::Join(_) => pieces::json(value).unwrap_or_else(|| Term::opaque("made from a text that is not JSON")),
+        match &***bare(value) {
+            Term::Text(_) | Term::Join(_) => {
+                pieces::json(value).unwrap_or_else(|| Term::opaque("made from a text that is not JSON"))
+            }
             Term::Secret { place, .. } => {
                 Term::opaque(format!("a part of the secret \"{}\", which holds JSON", plain(&place.name)))
             }
@@ -172,7 +179,7 @@ impl Trace<'_> {
         let action = self.action(index);
         let input = |name: &str| self.value(index, &action.inputs[name]);
         match action.variant.as_str() {
-            "currenttime" => Rc::new(Term::Now),
+            "currenttime" => node(Term::Now),
             "getfuturetime" => Term::call("getfuturetime", vec![input("interval"), input("timeUnit")]),
             "addtotime" => Term::call("addtotime", vec![input("baseTime"), input("interval"), input("timeUnit")]),
             _ => Term::opaque(format!("made by \"{}\", which is not followed", self.place(index))),
@@ -182,17 +189,110 @@ impl Trace<'_> {
 
 /// The other functions of the language, in order. What they make isn't followed, except where a time is recognised.
 const FUNCTIONS: &[&str] = &[
-    "action", "actionbody", "actionoutputs", "add", "adddays", "addhours", "addminutes", "addproperty", "addseconds", "addtotime", "and", "array", "base64",
-    "base64tobinary", "base64tostring", "binary", "bool", "chunk", "contains", "convertfromutc", "converttimezone",
-    "converttoutc", "createarray", "datauri", "datauritobinary", "datauritostring", "datedifference", "dayofmonth",
-    "dayofweek", "dayofyear", "decimal", "decodebase64", "decodedatauri", "div", "empty", "encodexmlvalue", "endswith",
-    "equals", "formatdatetime", "formatnumber", "formdatamultivalues", "formdatavalue", "getfuturetime", "getpasttime",
-    "greater", "greaterorequals", "guid", "indexof", "int", "intersection", "isfloat", "isint", "iterationindexes", "join",
-    "last", "lastindexof", "length", "less", "lessorequals", "listcallbackurl", "max", "min", "mod", "mul",
-    "multipartbody", "newline", "not", "nthindexof", "or", "parsedatetime", "rand", "range", "removeproperty", "replace",
-    "result", "reverse", "skip", "slice", "sort", "split", "startofday", "startofhour", "startofmonth", "startswith",
-    "sub", "substring", "subtractfromtime", "sum", "take", "ticks", "tolower", "toupper", "trim", "union", "urihost",
-    "uripath", "uripathandquery", "uriport", "uriquery", "urischeme", "utf8length", "workflow", "xml", "xpath",
+    "action",
+    "actionbody",
+    "actionoutputs",
+    "add",
+    "adddays",
+    "addhours",
+    "addminutes",
+    "addproperty",
+    "addseconds",
+    "addtotime",
+    "and",
+    "array",
+    "base64",
+    "base64tobinary",
+    "base64tostring",
+    "binary",
+    "bool",
+    "chunk",
+    "contains",
+    "convertfromutc",
+    "converttimezone",
+    "converttoutc",
+    "createarray",
+    "datauri",
+    "datauritobinary",
+    "datauritostring",
+    "datedifference",
+    "dayofmonth",
+    "dayofweek",
+    "dayofyear",
+    "decimal",
+    "decodebase64",
+    "decodedatauri",
+    "div",
+    "empty",
+    "encodexmlvalue",
+    "endswith",
+    "equals",
+    "formatdatetime",
+    "formatnumber",
+    "formdatamultivalues",
+    "formdatavalue",
+    "getfuturetime",
+    "getpasttime",
+    "greater",
+    "greaterorequals",
+    "guid",
+    "indexof",
+    "int",
+    "intersection",
+    "isfloat",
+    "isint",
+    "iterationindexes",
+    "join",
+    "last",
+    "lastindexof",
+    "length",
+    "less",
+    "lessorequals",
+    "listcallbackurl",
+    "max",
+    "min",
+    "mod",
+    "mul",
+    "multipartbody",
+    "newline",
+    "not",
+    "nthindexof",
+    "or",
+    "parsedatetime",
+    "rand",
+    "range",
+    "removeproperty",
+    "replace",
+    "result",
+    "reverse",
+    "skip",
+    "slice",
+    "sort",
+    "split",
+    "startofday",
+    "startofhour",
+    "startofmonth",
+    "startswith",
+    "sub",
+    "substring",
+    "subtractfromtime",
+    "sum",
+    "take",
+    "ticks",
+    "tolower",
+    "toupper",
+    "trim",
+    "union",
+    "urihost",
+    "uripath",
+    "uripathandquery",
+    "uriport",
+    "uriquery",
+    "urischeme",
+    "utf8length",
+    "workflow",
+    "xml",
+    "xpath",
 ];
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use crate::expression::{Expression, Piece, Template, template};
 use crate::flow::{Action, Flow, Kind, Named};
 use crate::order::Order;
-use crate::term::{Term, Value};
+use crate::term::{Term, Value, node, same};
 use crate::words::plain;
 
 /// How much may be copied, joined and compared in one flow. An honest flow of 500 actions needs a hundredth.
@@ -101,13 +101,13 @@ impl<'a> Trace<'a> {
             return too_much();
         }
         match json {
-            Json::Null => Rc::new(Term::Null),
-            Json::Bool(truth) => Rc::new(Term::Truth(*truth)),
-            Json::Number(number) => Rc::new(Term::Number(number.to_string())),
+            Json::Null => node(Term::Null),
+            Json::Bool(truth) => node(Term::Truth(*truth)),
+            Json::Number(number) => node(Term::Number(number.to_string())),
             Json::String(text) => self.text(at, text),
-            Json::Array(list) => Rc::new(Term::List(list.iter().map(|one| self.value(at, one)).collect())),
+            Json::Array(list) => node(Term::List(list.iter().map(|one| self.value(at, one)).collect())),
             Json::Object(map) => {
-                Rc::new(Term::Object(map.iter().map(|(key, one)| (key.clone(), self.value(at, one))).collect()))
+                node(Term::Object(map.iter().map(|(key, one)| (key.clone(), self.value(at, one))).collect()))
             }
         }
     }
@@ -148,9 +148,9 @@ impl<'a> Trace<'a> {
         }
         match expression {
             Expression::Text(text) => Term::text(text.as_str()),
-            Expression::Number(number) => Rc::new(Term::Number(number.clone())),
-            Expression::Truth(truth) => Rc::new(Term::Truth(*truth)),
-            Expression::Null => Rc::new(Term::Null),
+            Expression::Number(number) => node(Term::Number(number.clone())),
+            Expression::Truth(truth) => node(Term::Truth(*truth)),
+            Expression::Null => node(Term::Null),
             Expression::Call { name, arguments } => self.call(at, name, arguments),
             Expression::At { of, key } => {
                 let (of, key) = (self.expression(at, of), self.expression(at, key));
@@ -167,16 +167,16 @@ impl<'a> Trace<'a> {
         if !self.burn(of.weight()) {
             return too_much();
         }
-        match &**of {
+        match &***of {
             Term::Object(members) => {
                 let member = members.get(key).or_else(|| {
                     members.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, member)| member)
                 });
-                member.map_or_else(|| Rc::new(Term::Null), Rc::clone)
+                member.map_or_else(|| node(Term::Null), Rc::clone)
             }
             Term::List(list) => {
                 let one = key.parse::<usize>().ok().and_then(|place| list.get(place));
-                one.map_or_else(|| Rc::new(Term::Null), Rc::clone)
+                one.map_or_else(|| node(Term::Null), Rc::clone)
             }
             Term::Answer { action, path } => {
                 let mut path = path.clone();
@@ -187,12 +187,14 @@ impl<'a> Trace<'a> {
                 }
                 self.answer(*action, path)
             }
-            Term::Setting(name) => Rc::new(Term::Setting(format!("{name}.{key}"))),
+            Term::Setting(name) => node(Term::Setting(format!("{name}.{key}"))),
             Term::Null | Term::Opaque(_) => Rc::clone(of),
             Term::Secret { place, .. } => {
                 Term::opaque(format!("a part of the secret \"{}\", which holds JSON", plain(&place.name)))
             }
-            other => Term::opaque(format!("a part of something that has none that can be followed ({})", self.words(other))),
+            other => {
+                Term::opaque(format!("a part of something that has none that can be followed ({})", self.words(other)))
+            }
         }
     }
 
@@ -208,16 +210,22 @@ impl<'a> Trace<'a> {
                 if path.last().is_some_and(|last| last == "value") {
                     self.made(action)
                 } else {
-                    Rc::new(Term::Answer { action, path })
+                    node(Term::Answer { action, path })
                 }
             }
             Kind::Expression => {
-                if path.first().is_some_and(|first| first == "body") { self.made(action) } else { Rc::new(Term::Answer { action, path }) }
+                if path.first().is_some_and(|first| first == "body") {
+                    self.made(action)
+                } else {
+                    node(Term::Answer { action, path })
+                }
             }
-            kind if kind.is_container() => Term::opaque(format!("the result of \"{}\", as a whole", self.place(action))),
+            kind if kind.is_container() => {
+                Term::opaque(format!("the result of \"{}\", as a whole", self.place(action)))
+            }
             _ => match self.made(action) {
-                secret if read::is_value(&path) && !matches!(*secret, Term::Null) => secret,
-                _ => Rc::new(Term::Answer { action, path }),
+                secret if read::is_value(&path) && !matches!(**secret, Term::Null) => secret,
+                _ => node(Term::Answer { action, path }),
             },
         }
     }
@@ -227,7 +235,9 @@ impl<'a> Trace<'a> {
     fn made(&self, index: usize) -> Value {
         match &self.made.borrow()[index] {
             Made::Done(value) => return Rc::clone(value),
-            Made::Busy => return Term::opaque(format!("made of itself, in a circle through \"{}\"", self.place(index))),
+            Made::Busy => {
+                return Term::opaque(format!("made of itself, in a circle through \"{}\"", self.place(index)));
+            }
             Made::Unknown => {}
         }
         if self.detours.get() >= DETOURS {
@@ -244,7 +254,7 @@ impl<'a> Trace<'a> {
             }
             Kind::Expression => self.time(index),
             kind if kind.sets_variable() => self.assigned(index),
-            _ => self.secret_read(index).unwrap_or_else(|| Rc::new(Term::Null)),
+            _ => self.secret_read(index).unwrap_or_else(|| node(Term::Null)),
         };
         self.detours.set(self.detours.get() - 1);
         self.made.borrow_mut()[index] = Made::Done(Rc::clone(&value));
@@ -276,6 +286,13 @@ impl<'a> Trace<'a> {
 
     fn joined(&self, pieces: Vec<Value>) -> Value {
         if self.burn(pieces.iter().map(|piece| piece.weight()).sum()) { Term::join(pieces) } else { too_much() }
+    }
+
+    fn same(&self, one: &Value, other: &Value) -> bool {
+        let mut fuel = self.fuel.get();
+        let same = same(one, other, &mut fuel);
+        self.fuel.set(fuel);
+        same
     }
 
     /// Takes from the budget; `false` when it is spent.

@@ -8,7 +8,7 @@ use super::Trace;
 use crate::address;
 use crate::flow::Kind;
 use crate::request::Request;
-use crate::term::{SecretPlace, Term, Value, Vault, bare};
+use crate::term::{SecretPlace, Term, Value, Vault, bare, node};
 
 /// Where the value stands in a reading action's answer.
 pub(super) fn is_value(path: &[String]) -> bool {
@@ -21,12 +21,9 @@ impl Trace<'_> {
         let (vault, name) = self.read_from(index)?;
         Some(match bare(&name).fixed() {
             Some(name) if !name.is_empty() => {
-                Rc::new(Term::Secret { read_by: index, place: SecretPlace { vault, name: name.to_owned() } })
+                node(Term::Secret { read_by: index, place: SecretPlace { vault, name: name.to_owned() } })
             }
-            _ => Term::opaque(format!(
-                "a secret whose name is not fixed: the name is {}",
-                self.words(bare(&name))
-            )),
+            _ => Term::opaque(format!("a secret whose name is not fixed: the name is {}", self.words(bare(&name)))),
         })
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{Trace, too_much};
 use crate::flow::Kind;
 use crate::order::Relation;
-use crate::term::{Term, Value};
+use crate::term::{Term, Value, node};
 use crate::words::{plain, series};
 
 /// The variables that an action assigns to, in lower case.
@@ -83,7 +83,7 @@ impl Trace<'_> {
                 self.place(*only)
             )),
             [(_, first), rest @ ..] => {
-                if sure && self.burn(first.weight() * rest.len()) && rest.iter().all(|(_, other)| other == first) {
+                if sure && rest.iter().all(|(_, other)| self.same(other, first)) {
                     return Rc::clone(first);
                 }
                 values.sort_by_key(|(one, _)| self.place(*one));
@@ -105,7 +105,7 @@ impl Trace<'_> {
                 let names = names(&action.inputs);
                 match names.as_slice() {
                     [name] => self.value_of_initial(index, name),
-                    _ => Rc::new(Term::Null),
+                    _ => node(Term::Null),
                 }
             }
             Kind::SetVariable => self.value(index, &action.inputs["value"]),
@@ -114,7 +114,9 @@ impl Trace<'_> {
                 let (before, more) = (self.variable(index, &name), self.value(index, &action.inputs["value"]));
                 if let Term::Opaque(_) = &*before { before } else { self.joined(vec![before, more]) }
             }
-            _ => Term::opaque(format!("a variable that \"{}\" changes in a way that is not followed", self.place(index))),
+            _ => {
+                Term::opaque(format!("a variable that \"{}\" changes in a way that is not followed", self.place(index)))
+            }
         }
     }
 
@@ -132,9 +134,12 @@ impl Trace<'_> {
     fn value_of_initial(&self, index: usize, name: &str) -> Value {
         let inputs = &self.action(index).inputs;
         let all = inputs.get("variables").and_then(Json::as_array);
-        let variable = all.into_iter().flatten().chain([inputs]).find(|variable| {
-            variable.get("name").and_then(Json::as_str).is_some_and(|own| own.to_lowercase() == name)
-        });
-        variable.and_then(|variable| variable.get("value")).map_or_else(|| Rc::new(Term::Null), |value| self.value(index, value))
+        let variable =
+            all.into_iter().flatten().chain([inputs]).find(|variable| {
+                variable.get("name").and_then(Json::as_str).is_some_and(|own| own.to_lowercase() == name)
+            });
+        variable
+            .and_then(|variable| variable.get("value"))
+            .map_or_else(|| node(Term::Null), |value| self.value(index, value))
     }
 }

@@ -3,6 +3,7 @@
 //! Whoever may connect to the socket may do everything: it belongs to the user that Vestal runs as. Every access to a
 //! secret is audited all the same, as the app `admin`.
 
+mod deliveries;
 mod failure;
 mod file;
 mod identity;
@@ -99,6 +100,9 @@ impl Admin {
             ("GET", ["tokens", vault, name]) => self.show_token(vault, name).await,
             ("GET", ["tokens", vault, name, "history"]) => self.history(vault, name, call).await,
             ("POST", ["tokens", vault, name, "renew"]) => self.renew(vault, name, call).await,
+            ("POST", ["tokens", vault, name, "deliver"]) => self.deliver(vault, name, call).await,
+            ("POST", ["tokens", vault, name, "cut-over"]) => self.cut_over(vault, name, call).await,
+            ("GET", ["tokens", vault, name, "shadow"]) => self.shadow(vault, name).await,
             ("POST", ["tokens", vault, name, "pause"]) => self.pause(vault, name).await,
             ("POST", ["tokens", vault, name, "resume"]) => self.resume(vault, name).await,
 

@@ -109,6 +109,7 @@ impl Admin {
             promise_seconds: definition.promise,
             paused: standing.paused.iter().map(|reason| reason.name().to_owned()).collect(),
             credentials,
+            deliveries: self.delivery_views(&token, definition).await?,
             warnings,
         })
     }
@@ -185,7 +186,7 @@ impl Admin {
         json(&self.token_view(token, declared.as_ref()).await?)
     }
 
-    async fn token_named(&self, vault: &str, name: &str) -> Result<Token, Failed> {
+    pub(super) async fn token_named(&self, vault: &str, name: &str) -> Result<Token, Failed> {
         let (vault, name) = (vault_name(vault)?, secret_name(name)?);
         self.engine.records().token_of(&vault, &name).await?.ok_or_else(|| {
             Failed::not_found(format!("there is no managed token {name} in vault {vault}"))
@@ -193,7 +194,7 @@ impl Admin {
         })
     }
 
-    async fn declared(&self, token: &Token) -> Result<Option<Declared<TokenDefinition>>, Failed> {
+    pub(super) async fn declared(&self, token: &Token) -> Result<Option<Declared<TokenDefinition>>, Failed> {
         let name = token_definition_name(&token.row.vault, &token.row.name);
         Ok(self.engine.records().definition(DefinitionKind::Token, &name).await?)
     }
@@ -243,6 +244,11 @@ impl Admin {
             Source::Secret { vault, name } => (vault, name),
         };
         let source = format!("{vault}/{name}");
+        if self.engine.targets().target(vault).is_some() {
+            // It is read when the token is next renewed; what its target told of its end is remembered.
+            let expires = self.engine.targets().credential_deadline(vault, name).map(UtcTime::from_unix_seconds);
+            return Ok(CredentialView { part, source, present: true, expires });
+        }
         let current = match (VaultName::parse(vault), SecretName::parse(name)) {
             (Ok(vault), Ok(name)) => self.engine.records().current(&vault, &name).await.ok(),
             _ => None,

@@ -224,8 +224,102 @@ pub struct TokenDetail {
     pub paused: Vec<String>,
     /// The secrets that it is obtained with.
     pub credentials: Vec<CredentialView>,
+    /// Where it is delivered to, and what became of that.
+    pub deliveries: Vec<DeliveryView>,
     /// What its owner should look at, in words.
     pub warnings: Vec<String>,
+}
+
+/// What became of a token at one target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// The target.
+    pub target: String,
+    /// The name there.
+    pub name: String,
+    /// `delivered`, `behind`, `failing`, `changed by somebody else`, `no token yet` or `no such target`.
+    pub state: String,
+    /// The generation that the target was last seen to hold; 0 for none.
+    pub generation: u64,
+    /// The id there of the version that was last delivered.
+    pub version: Option<String>,
+    /// When that was.
+    pub delivered: Option<UtcTime>,
+    /// When the target is next looked at; `null` where there is nothing to deliver.
+    pub due: Option<UtcTime>,
+    /// How long the current generation has not been there; `null` where it is.
+    pub lag_seconds: Option<u64>,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// What the last attempt failed with, where it did.
+    pub failure: Option<String>,
+    /// When somebody else's change was last seen there.
+    pub changed: Option<UtcTime>,
+    /// How many versions deliveries have made there.
+    pub versions: u64,
+}
+
+/// A token's deliveries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Deliveries {
+    /// The vault of its secret.
+    pub vault: String,
+    /// Its secret's name.
+    pub name: String,
+    /// One for each target.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// What shadow mode has seen at one target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShadowView {
+    /// The target.
+    pub target: String,
+    /// The secret that the flow writes.
+    pub name: String,
+    /// The secret beside it that Vestal writes.
+    pub beside: String,
+    /// Whether it was cut over already.
+    pub cut_over: bool,
+    /// When the first look was; `null` before it.
+    pub since: Option<UtcTime>,
+    /// For how long it has been watched.
+    pub watched_seconds: u64,
+    /// How many looks there were.
+    pub looks: u64,
+    /// How many versions the flow was seen to write.
+    pub flow_versions: u64,
+    /// Whether the flow writes an expiry; where it doesn't, its token's life is reckoned from its age.
+    pub flow_tells_expiry: bool,
+    /// How many looks found the flow's token dead, disabled or missing.
+    pub flow_dead_looks: u64,
+    /// For how long it was, in all.
+    pub flow_dead_seconds: u64,
+    /// The least life that a look found left in it, negative where it was dead.
+    pub flow_least_life_seconds: Option<i64>,
+    /// The life that it had left at half of the looks, or less.
+    pub flow_median_life_seconds: Option<i64>,
+    /// How many looks found Vestal's token dead.
+    pub ours_dead_looks: u64,
+    /// The least life that a look found left in Vestal's token.
+    pub ours_least_life_seconds: Option<i64>,
+    /// The life that it had left at half of the looks, or less.
+    pub ours_median_life_seconds: Option<i64>,
+    /// Times in which the flow's token was dead, the newest last.
+    pub gaps: Vec<GapView>,
+    /// Whether that is enough to decide on.
+    pub enough: bool,
+}
+
+/// A time without a living token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GapView {
+    /// When it died.
+    pub from: UtcTime,
+    /// The first look that found a living one; `null` while there is none.
+    pub to: Option<UtcTime>,
+    /// How long it has lasted.
+    pub length_seconds: u64,
 }
 
 /// A secret that a token is obtained with.

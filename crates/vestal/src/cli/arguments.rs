@@ -13,6 +13,7 @@ use vault::{NameError, VaultName};
 use super::app::AppCommand;
 use super::completions::CompletionsArguments;
 use super::exit::Exit;
+use super::export::ExportCommand;
 use super::folder::Said;
 use super::get::GetArguments;
 use super::policy::PolicyCommand;
@@ -149,6 +150,9 @@ Next: `vestal token list` shows how the tokens stand.")]
     /// Show vaults
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Write files for other programs
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Show the running Vestal; exit status 1 if it is not ready
     Status,
     /// Print the JSON schema of the configuration file, for editors

@@ -101,7 +101,9 @@ fn the_vault(named: Option<&VaultName>, config: &Config) -> Result<VaultName, Pr
 fn tokens_of(vault: &VaultName, config: &Config) -> Vec<String> {
     let tokens = config.definitions.tokens.iter().filter(|token| token.body.vault == *vault);
     let mut names: Vec<String> = tokens
-        .map(|token| token.body.secret.as_ref().map_or_else(|| token.name.clone(), |secret| secret.as_written().to_owned()))
+        .map(|token| {
+            token.body.secret.as_ref().map_or_else(|| token.name.clone(), |secret| secret.as_written().to_owned())
+        })
         .collect();
     names.sort();
     names

@@ -12,7 +12,10 @@ mod arguments;
 mod check;
 mod client;
 mod completions;
+#[cfg(test)]
+mod documented;
 mod exit;
+mod export;
 mod folder;
 mod get;
 mod input;
@@ -123,6 +126,7 @@ fn carry_out(command: Command, session: &mut Session, entries: &Entries) -> Resu
         Command::App(command) => app::run(command, session),
         Command::Policy(command) => policy::run(command, session),
         Command::Vault(command) => vaults::run(&command, session),
+        Command::Export(command) => export::run(&command, session),
         Command::Status => return status::run(session),
         Command::Schema => schema::run(session),
         Command::Completions(arguments) => completions::run(&arguments, session),

@@ -16,7 +16,10 @@ use crate::connector::{Connector, TargetTransport};
 
 /// The open targets, each with what it was opened from: one whose definition stays the same stays open, with its tokens.
 #[derive(Default)]
-pub(super) struct Opened(Mutex<BTreeMap<String, (TargetDefinition, Arc<dyn Target>)>>);
+pub(super) struct Opened(Mutex<BTreeMap<String, Open>>);
+
+/// A target, and what it was opened from.
+type Open = (TargetDefinition, Arc<dyn Target>);
 
 impl Opened {
     /// All targets that are declared now. Those that can't be opened are told in words.

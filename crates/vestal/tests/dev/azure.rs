@@ -154,3 +154,23 @@ fn a_missing_right_is_named_with_the_place_to_give_it() {
     admin(&azure.folder, &["policy", "set", "half", "--app", "half", "--permissions", "get,set"], "");
     until("it is delivered", || azure.secret("delivered-token"));
 }
+
+#[test]
+fn in_shadow_mode_the_flows_secret_is_left_alone_until_it_is_cut_over() {
+    let (azure, folder) = (Azure::start(), Folder::new());
+    let client_id = azure.dev.var("AZURE_CLIENT_ID").to_owned();
+    admin(&azure.folder, &["secret", "set", "delivered-token"], "the flow's");
+    let configuration = configuration(&azure, &folder, &client_id, ", check_every = \"1m\"");
+    let _serve = serve(&folder, &configuration.replace("deliver = [", "mode = \"shadow\"\ndeliver = ["));
+    admin(&folder, &["secret", "set", "azure-client-secret"], azure.dev.var("AZURE_CLIENT_SECRET"));
+    until("it is delivered beside the flow's", || azure.secret("delivered-token-vestal"));
+    assert_eq!(azure.value("delivered-token"), "the flow's");
+    let seen = until("a look at the flow's", || {
+        let seen = json(&admin(&folder, &["token", "shadow", "delivered-token", "--json"], ""));
+        (seen[0]["looks"] != 0).then_some(seen)
+    });
+    assert_eq!((seen[0]["flow_tells_expiry"].as_bool(), seen[0]["enough"].as_bool()), (Some(false), Some(false)));
+    let cut = json(&admin(&folder, &["token", "cut-over", "delivered-token", "--json"], ""));
+    assert_eq!(cut["deliveries"][0]["state"], "delivered", "{cut}");
+    assert_ne!(azure.value("delivered-token"), "the flow's");
+}

@@ -1,5 +1,6 @@
 //! `token`: managed tokens, how they stand, and what a person can do about it.
 
+mod deliver;
 mod history;
 mod list;
 mod show;
@@ -40,6 +41,26 @@ Next: `vestal token show NAME` tells all about one.")]
         /// The token: NAME, or VAULT/NAME
         name: Named,
     },
+    /// Deliver a token to its targets now
+    #[command(after_help = "\
+It is delivered by itself when it is renewed. Exit status 1 if a target doesn't hold it in the end.
+Next: `vestal token show NAME` tells what each target holds.")]
+    Deliver {
+        /// The token: NAME, or VAULT/NAME
+        name: Named,
+    },
+    /// Show how a token in shadow mode compares with the flow beside it
+    #[command(after_help = "Next: `vestal token cut-over NAME`, where the comparison convinces.")]
+    Shadow {
+        /// The token: NAME, or VAULT/NAME
+        name: Named,
+    },
+    /// End shadow mode: deliver a token under the name that the flow writes
+    #[command(after_help = "Next: turn the flow off.")]
+    CutOver {
+        /// The token: NAME, or VAULT/NAME
+        name: Named,
+    },
     /// Show a token's renewals, the newest first, a line an attempt
     History(HistoryArguments),
 }
@@ -51,6 +72,9 @@ pub(super) fn run(command: TokenCommand, session: &mut Session) -> Result<(), Pr
         TokenCommand::Renew(arguments) => steer::renew(&arguments, session),
         TokenCommand::Pause { name } => steer::pause(&name, session),
         TokenCommand::Resume { name } => steer::resume(&name, session),
+        TokenCommand::Deliver { name } => deliver::deliver(&name, session),
+        TokenCommand::Shadow { name } => deliver::shadow(&name, session),
+        TokenCommand::CutOver { name } => deliver::cut_over(&name, session),
         TokenCommand::History(arguments) => history::run(&arguments, session),
     }
 }

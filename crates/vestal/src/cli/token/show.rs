@@ -44,6 +44,7 @@ fn render(detail: &TokenDetail, clock: &Clock, width: Option<usize>) -> String {
     fields.add("Token URL", &detail.token_url);
     fields.add_some("Scope", (!detail.scope.is_empty()).then(|| detail.scope.join(" ")));
     fields.add_list("Credentials", detail.credentials.iter().map(|credential| credential_cell(credential, clock)));
+    fields.add_list("Delivered to", detail.deliveries.iter().map(|delivery| super::deliver::line(delivery, clock)));
     fields.add("Owner", token.owner.as_deref().unwrap_or("nobody: no one is told when it is in danger"));
     fields.add(
         "Declared by",

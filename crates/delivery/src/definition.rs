@@ -100,6 +100,19 @@ pub enum Credential {
     },
 }
 
+impl Credential {
+    /// The word for its kind, as it is declared.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ClientSecret { .. } => "client-secret",
+            Self::ClientCertificate { .. } => "client-certificate",
+            Self::ManagedIdentity { .. } => "managed-identity",
+            Self::WorkloadIdentity { .. } => "workload-identity",
+            Self::AzureCli { .. } => "azure-cli",
+        }
+    }
+}
+
 /// A secret of the home vault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,12 +1,15 @@
 //! Deliveries and shadow mode, as the operator sees them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use delivery::TargetDefinition;
 use keeper::{DeliverTo, TokenDefinition};
 use renewal::Wall;
-use store::{Delivery, ShadowLog, Token};
+use store::rows::{DefinitionKind, TokenId};
+use store::{Delivery, ShadowLog, Store as _, Token};
 
-use super::wire::{Deliveries, DeliveryView, GapView, ShadowView, UtcTime, due};
+use super::wire::{Deliveries, DeliveryView, GapView, ShadowView, TargetView, UtcTime, due};
 use super::{Admin, Answered, Call, Failed, json};
 use crate::admin::wire::FailureCode;
 use crate::clock;
@@ -19,7 +22,51 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const FEWEST_LOOKS: u64 = 24;
 const SHORTEST_SHADOW: i64 = 24 * 3600;
 
+/// How many deliveries are read at once.
+const PAGE: usize = 500;
+
 impl Admin {
+    /// The targets, and how many deliveries each has.
+    pub(super) async fn list_targets(&self) -> Answered {
+        let records = self.engine.records();
+        let now = clock::now().wall;
+        let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        let mut after: Option<(TokenId, String)> = None;
+        loop {
+            let start = after.as_ref().map(|(token, target)| (*token, target.as_str()));
+            let page = records.store().deliveries(start, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some((last.token, last.target.clone()));
+            for row in page {
+                let (all, waiting) = counts.entry(row.target).or_default();
+                *all += 1;
+                *waiting += u64::from(row.due <= now);
+            }
+        }
+        let declared = records.definitions::<TargetDefinition>(DefinitionKind::Target).await?;
+        let views = declared.into_iter().filter(|target| target.removed.is_none()).map(|target| {
+            let (deliveries, waiting) = counts.get(&target.name).copied().unwrap_or_default();
+            let (kind, place, credential) = match &target.body {
+                TargetDefinition::AzureKeyVault { url, credential, .. } => {
+                    ("azure-key-vault", url.clone(), Some(credential.kind().to_owned()))
+                }
+                TargetDefinition::File { folder, .. } => ("file", folder.clone(), None),
+            };
+            let held = self.engine.courier().held(&target.name).filter(|(by, _)| !["bucket", "flights"].contains(by));
+            TargetView {
+                kind: kind.to_owned(),
+                place,
+                credential,
+                origin: target.origin.word().to_owned(),
+                deliveries,
+                waiting,
+                held: held.map(|(by, _)| by.to_owned()),
+                name: target.name,
+            }
+        });
+        json(&views.collect::<Vec<_>>())
+    }
+
     /// What became of the token at each of its targets.
     pub(super) async fn delivery_views(
         &self,

@@ -96,6 +96,8 @@ impl Admin {
             ("PUT", ["vaults", vault, "secrets", name]) => self.set_secret(vault, name, call).await,
             ("GET", ["vaults", vault, "secrets", name, "value"]) => self.secret_value(vault, name, call).await,
 
+            ("GET", ["targets"]) => self.list_targets().await,
+
             ("GET", ["tokens"]) => self.list_tokens().await,
             ("GET", ["tokens", vault, name]) => self.show_token(vault, name).await,
             ("GET", ["tokens", vault, name, "history"]) => self.history(vault, name, call).await,

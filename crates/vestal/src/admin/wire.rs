@@ -259,6 +259,27 @@ pub struct DeliveryView {
     pub versions: u64,
 }
 
+/// Another vault, to which tokens are delivered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TargetView {
+    /// Its name.
+    pub name: String,
+    /// `azure-key-vault` or `file`.
+    pub kind: String,
+    /// Its URL or folder.
+    pub place: String,
+    /// The kind of the credential that Vestal has for it, where it needs one.
+    pub credential: Option<String>,
+    /// `file` or `admin`.
+    pub origin: String,
+    /// How many tokens are delivered to it.
+    pub deliveries: u64,
+    /// How many of them are due.
+    pub waiting: u64,
+    /// What holds it, where something does: `breaker`, `pause`, `throttle`.
+    pub held: Option<String>,
+}
+
 /// A token's deliveries.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Deliveries {

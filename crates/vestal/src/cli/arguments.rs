@@ -20,6 +20,7 @@ use super::policy::PolicyCommand;
 use super::secret::SecretCommand;
 use super::start::{DevArguments, ServeArguments};
 use super::style;
+use super::targets::TargetCommand;
 use super::token::TokenCommand;
 use super::vaults::VaultCommand;
 
@@ -147,6 +148,9 @@ Next: `vestal token list` shows how the tokens stand.")]
     /// Say what apps may do
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show targets, the vaults that tokens are delivered to
+    #[command(subcommand)]
+    Target(TargetCommand),
     /// Show vaults
     #[command(subcommand)]
     Vault(VaultCommand),

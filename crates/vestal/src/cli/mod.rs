@@ -33,6 +33,7 @@ mod start;
 mod status;
 mod style;
 mod table;
+mod targets;
 mod terminal;
 mod token;
 mod vaults;
@@ -125,6 +126,7 @@ fn carry_out(command: Command, session: &mut Session, entries: &Entries) -> Resu
         Command::Token(command) => token::run(command, session),
         Command::App(command) => app::run(command, session),
         Command::Policy(command) => policy::run(command, session),
+        Command::Target(command) => targets::run(&command, session),
         Command::Vault(command) => vaults::run(&command, session),
         Command::Export(command) => export::run(&command, session),
         Command::Status => return status::run(session),

@@ -17,7 +17,6 @@ const EDGES: &[(&str, &[&str])] = &[
     ("keeper", &["renewal", "oauth", "vault", "store"]),
     ("keyvault", &["vault", "store"]),
     ("delivery", &["store"]),
-    ("flow", &[]),
     ("vestal", ANY),
     ("bench", ANY),
     ("xtask", &[]),
@@ -44,7 +43,7 @@ const SHELL_ONLY: &[&str] = &[
 const RANDOMNESS: &[&str] = &["rand", "rand_core", "getrandom", "fastrand"];
 
 /// The crates below the shell.
-const PURE: &[&str] = &["secret", "renewal", "oauth", "vault", "store", "store-sql", "keeper", "keyvault", "flow"];
+const PURE: &[&str] = &["secret", "renewal", "oauth", "vault", "store", "store-sql", "keeper", "keyvault"];
 
 #[test]
 fn crates_keep_to_their_edges() {

@@ -17,6 +17,8 @@ use rustls_pki_types::pem::PemObject as _;
 use secret::Secret;
 use serde::Serialize;
 
+use super::credential::failed;
+
 /// How long an assertion is good for: it is used at once.
 const LIFE_SECONDS: i64 = 300;
 
@@ -93,8 +95,7 @@ impl fmt::Debug for Certificate {
 #[async_trait]
 impl ClientAssertion for Certificate {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        self.sign(OffsetDateTime::now_utc().unix_timestamp())
-            .map_err(|words| azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, words))
+        self.sign(OffsetDateTime::now_utc().unix_timestamp()).map_err(failed)
     }
 }
 

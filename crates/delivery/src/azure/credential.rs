@@ -17,6 +17,7 @@ use azure_identity::{
 use secret::Secret;
 
 use super::assertion::Certificate;
+use super::transport::Said;
 use crate::definition::{Credential, SecretReference};
 
 /// Who opens the home vault's secrets for a target.
@@ -139,6 +140,6 @@ impl TokenCredential for Identity {
     }
 }
 
-fn failed(words: impl Into<String>) -> azure_core::Error {
-    azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, words.into())
+pub(super) fn failed(words: impl Into<String>) -> azure_core::Error {
+    azure_core::Error::new(azure_core::error::ErrorKind::Credential, Said(words.into()))
 }

@@ -7,6 +7,7 @@ use azure_core::error::ErrorKind;
 use store::{TargetError, TargetErrorKind};
 
 use super::Place;
+use super::transport::Said;
 
 /// What is known of a refusal: its status, and codes from a list of ours. Never its text.
 struct Refused {
@@ -114,13 +115,12 @@ fn by_vault(place: &Place, name: &str, right: Right, refused: &Refused) -> Targe
 fn missing_right(place: &Place, name: &str, right: Right) -> String {
     let (vault, label, right) = (&place.url, &place.label, right.word());
     let id = place.client_id.as_deref().unwrap_or("CLIENT-ID");
-    let small = right.to_ascii_lowercase();
     format!(
         "{vault} refuses it: the credential lacks the right {right} for the secret {name}. Where the vault works with access \
          policies, in the portal at the vault's Access policies, give the app Get and Set for secrets, or run `az keyvault \
          set-policy --name {label} --spn {id} --secret-permissions get set`; where it works with roles, at Access control \
          (IAM), give it 'Key Vault Secrets Officer', or run `az role assignment create --assignee {id} --role \"Key Vault \
-         Secrets Officer\" --scope $(az keyvault show --name {label} --query id -o tsv)` (missing: {small})"
+         Secrets Officer\" --scope $(az keyvault show --name {label} --query id -o tsv)`"
     )
 }
 
@@ -184,25 +184,36 @@ fn by_directory(place: &Place, refused: &Refused) -> TargetError {
 }
 
 fn not_answered(place: &Place, error: &azure_core::Error) -> TargetError {
-    // Words of ours: the transport's, or a credential's that could not be made. Others are the client's, about itself.
-    let ours = innermost(error);
-    match ours.kind() {
-        ErrorKind::Io | ErrorKind::Connection => TargetError {
-            kind: TargetErrorKind::Unreachable,
-            words: format!("{} can't be reached: {ours}", place.url),
-            retry_after: None,
-        },
-        ErrorKind::Credential => TargetError {
-            kind: TargetErrorKind::Unauthenticated,
-            words: format!("Vestal has no credential for {}: {ours}", place.url),
-            retry_after: None,
-        },
-        _ => TargetError {
-            kind: TargetErrorKind::Unreachable,
-            words: format!("the answer of {} can't be understood: see that it is a Key Vault's address", place.url),
-            retry_after: None,
-        },
+    let url = &place.url;
+    let said = said(error);
+    let because = |otherwise: &str| said.unwrap_or(otherwise).to_owned();
+    let (kind, words) = match innermost(error).kind() {
+        ErrorKind::Io | ErrorKind::Connection => {
+            (TargetErrorKind::Unreachable, format!("{url} can't be reached: {}", because("the call was not answered")))
+        }
+        ErrorKind::Credential => {
+            let otherwise =
+                "it could not be obtained; see that the identity is there, and that what `credential` names fits";
+            (TargetErrorKind::Unauthenticated, format!("Vestal has no credential for {url}: {}", because(otherwise)))
+        }
+        _ => (
+            TargetErrorKind::Unreachable,
+            format!("the answer of {url} can't be understood: see that it is a Key Vault's address"),
+        ),
+    };
+    TargetError { kind, words, retry_after: None }
+}
+
+/// Words of ours in the error. The client's own are never shown: they may quote what was answered.
+fn said(error: &azure_core::Error) -> Option<&str> {
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        if let Some(said) = current.downcast_ref::<Said>() {
+            return Some(&said.0);
+        }
+        cause = current.source();
     }
+    None
 }
 
 fn refused(error: &azure_core::Error) -> Option<Refused> {
@@ -241,4 +252,29 @@ fn innermost(error: &azure_core::Error) -> &azure_core::Error {
         error = source;
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_ours_are_told_and_the_clients_are_not() {
+        let place = Place {
+            url: "https://contoso.vault.azure.net".to_owned(),
+            label: "contoso".to_owned(),
+            authority: "https://login.example.com".to_owned(),
+            client_id: None,
+        };
+        for kind in [ErrorKind::Io, ErrorKind::Connection, ErrorKind::Credential, ErrorKind::Other] {
+            let theirs = azure_core::Error::with_message(kind.clone(), "the answer was {\"secret\":\"hush\"}");
+            let wrapped = azure_core::Error::with_error(ErrorKind::Credential, theirs, "it failed: hush");
+            let told = failure(&place, "api", Right::Get, &wrapped);
+            assert!(!told.words.contains("hush"), "{}", told.words);
+            let ours = azure_core::Error::new(kind.clone(), Said("the name has no address".to_owned()));
+            let told =
+                failure(&place, "api", Right::Get, &azure_core::Error::with_error(ErrorKind::Credential, ours, "x"));
+            assert_eq!(told.words.contains("the name has no address"), kind != ErrorKind::Other, "{}", told.words);
+        }
+    }
 }

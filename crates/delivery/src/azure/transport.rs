@@ -61,5 +61,17 @@ impl HttpClient for Wire {
 }
 
 fn io(words: impl Into<String>) -> azure_core::Error {
-    azure_core::Error::with_message(azure_core::error::ErrorKind::Io, words.into())
+    azure_core::Error::new(azure_core::error::ErrorKind::Io, Said(words.into()))
 }
+
+/// Words of ours inside an error of the client's. Only these are shown: its own may quote an answer.
+#[derive(Debug)]
+pub(super) struct Said(pub(super) String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for Said {}

@@ -68,10 +68,8 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         }
     }
 
-    /// Delivers until `stop` is ready, and then lets what is under way come to its end.
-    ///
-    /// # Errors
-    /// None after the start; failures of the store are waited out.
+    /// Delivers until `stop` is ready, and then lets what is under way come to its end. Failures of the store are waited
+    /// out.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let stop = stop.fuse();
         let lag = self.tell_lag_for_ever().fuse();

@@ -1,6 +1,7 @@
 //! One delivery: look at what the target holds, write, look again, and note what came of it.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use renewal::{Verdict, Wall, schedule};
 use secret::Secret;
@@ -134,9 +135,9 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             // Another name is another secret: nothing was delivered there yet.
             state = DeliveryState { name: name.clone(), version: None, superseded: Vec::new(), ..state };
         }
-        let Some(_) = self.current(token).await? else {
+        if self.alive(token).await?.is_none() {
             return Ok(Ending::Nothing);
-        };
+        }
         let held = match before(&self.clock, TARGET_DEADLINE, target.read(&name)).await {
             Ok(held) => held,
             Err(error) => return Ok(Ending::Failed(error)),
@@ -252,9 +253,9 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         }
     }
 
-    /// What is to be delivered: the current generation, alive. What somebody else wrote over the token isn't: a renewal
-    /// follows it.
-    async fn current(&self, token: &Token) -> Result<Option<Current>, RecordError> {
+    /// The version that is to be delivered: the current generation, alive. What somebody else wrote over the token isn't: a
+    /// renewal follows it.
+    async fn alive(&self, token: &Token) -> Result<Option<Arc<store::Current>>, RecordError> {
         let current = match self.records.current(&token.row.vault, &token.row.name).await {
             Ok(current) => current,
             Err(RecordError::NotFound) => return Ok(None),
@@ -265,6 +266,14 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         if current.version.generation == 0 || !current.version.enabled || dead {
             return Ok(None);
         }
+        Ok(Some(current))
+    }
+
+    /// The same, opened.
+    async fn current(&self, token: &Token) -> Result<Option<Current>, RecordError> {
+        let Some(current) = self.alive(token).await? else {
+            return Ok(None);
+        };
         let body = self.records.body(&current.version)?;
         Ok(Some(Current {
             generation: current.version.generation,

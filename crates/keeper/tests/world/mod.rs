@@ -1,7 +1,5 @@
 //! The keeper in a small world: the in-memory store, a clock that a test winds, and a provider that answers as told.
 
-pub mod shelf;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +18,7 @@ use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
 use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
 use secret::Secret;
 use store::rows::{DefinitionKind, Origin};
-use store::{Entropy, MemoryStore, NewSecret, Records, Token};
+use store::{Entropy, MemoryStore, MemoryTarget, NewSecret, Records, Token};
 use vault::{Keyring, SecretBody, SecretName, Seed, VaultName};
 
 /// Where time begins: 2026-01-01, a boot of half an hour ago.
@@ -338,9 +336,9 @@ impl World {
     }
 
     /// These are the targets.
-    pub fn stand(&self, shelves: &[(&str, &shelf::Shelf)]) {
-        let target = |shelf: &shelf::Shelf| Arc::new(shelf.clone()) as Arc<dyn store::Target>;
-        self.targets.replace(shelves.iter().map(|(name, shelf)| ((*name).to_owned(), target(shelf))).collect());
+    pub fn stand(&self, targets: &[(&str, &MemoryTarget)]) {
+        let target = |target: &MemoryTarget| Arc::new(target.clone()) as Arc<dyn store::Target>;
+        self.targets.replace(targets.iter().map(|(name, it)| ((*name).to_owned(), target(it))).collect());
     }
 
     /// What became of a token's delivery.

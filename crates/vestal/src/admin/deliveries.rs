@@ -122,9 +122,10 @@ impl Admin {
     /// Delivers now. With `wait`, answers when every target holds the token, or it is over.
     pub(super) async fn deliver(&self, vault: &str, name: &str, call: &Call<'_>) -> Answered {
         let (token, definition) = self.delivered_token(vault, name).await?;
+        let asked = clock::now().wall;
         let delivering = async { Ok(self.engine.courier().deliver_now(token.row.id).await?) };
         self.audited("TokenDeliver", token.row.vault.as_str(), token.row.name.folded(), delivering).await?;
-        self.deliveries_after(&token, &definition, call).await
+        self.deliveries_after(&token, &definition, asked, call).await
     }
 
     /// Ends shadow mode: from now on the token is delivered under the name that the flow writes.
@@ -140,6 +141,7 @@ impl Admin {
                 ),
             ));
         }
+        let asked = clock::now().wall;
         let cutting = async {
             for delivery in &known {
                 let now = clock::now().wall;
@@ -150,7 +152,7 @@ impl Admin {
             Ok(())
         };
         self.audited("TokenCutOver", token.row.vault.as_str(), token.row.name.folded(), cutting).await?;
-        self.deliveries_after(&token, &definition, call).await
+        self.deliveries_after(&token, &definition, asked, call).await
     }
 
     /// What shadow mode has seen.
@@ -184,9 +186,15 @@ impl Admin {
         Ok((token, definition))
     }
 
-    async fn deliveries_after(&self, token: &Token, definition: &TokenDefinition, call: &Call<'_>) -> Answered {
+    /// The deliveries once each was looked at since `asked`, or the wait is over.
+    async fn deliveries_after(
+        &self,
+        token: &Token,
+        definition: &TokenDefinition,
+        asked: Wall,
+        call: &Call<'_>,
+    ) -> Answered {
         let wait = call.number("wait")?.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
-        let asked = clock::now().wall;
         let looked_at = |delivery: &Delivery| {
             let failed = delivery.state.failure.as_ref().is_some_and(|failure| failure.at >= asked.0);
             failed || delivery.state.checked_at.is_some_and(|at| at >= asked.0) || delivery.row.due == Wall::NEVER

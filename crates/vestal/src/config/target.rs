@@ -103,18 +103,12 @@ impl Target {
 
     /// Whether a target can hold a secret of this name; the rule if not.
     pub(super) fn admits(&self, name: &str) -> Result<(), &'static str> {
-        let (fits, rule) = match &self.definition {
-            TargetDefinition::AzureKeyVault { .. } => {
-                (vault::SecretName::parse(name).is_ok(), "a name there is 1 to 127 letters, digits and hyphens")
-            }
-            TargetDefinition::File { .. } => (
-                (1..=127).contains(&name.len())
-                    && !name.starts_with('.')
-                    && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)),
-                "a file's name is 1 to 127 letters, digits and `-`, `_`, `.`, and doesn't begin with a dot",
-            ),
-        };
-        if fits { Ok(()) } else { Err(rule) }
+        match &self.definition {
+            TargetDefinition::AzureKeyVault { .. } => vault::SecretName::parse(name)
+                .map(drop)
+                .map_err(|_| "a name there is 1 to 127 letters, digits and hyphens"),
+            TargetDefinition::File { .. } => delivery::file_name_fits(name),
+        }
     }
 }
 

@@ -107,7 +107,13 @@ pub(super) fn plain_form(
     let headers =
         headers.into_iter().filter(|(name, _)| !RESERVED_HEADERS.contains(&name.as_str())).map(plain).collect();
     let request = HttpRequest { method: oauth::Method::Post, url: url.clone(), headers, body: Secret::new(body) };
+    let is_empty = request.body.expose().is_empty();
     let mut wire = wire_form(request, authority)?;
+    // RFC 9110, section 8.6: a method that may have a body says that it has none. The HTTP library leaves that out, and
+    // strict servers answer 411.
+    if is_empty && [http::Method::PUT, http::Method::POST, http::Method::PATCH].contains(&method) {
+        wire.headers_mut().insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
+    }
     *wire.method_mut() = method;
     Ok(wire)
 }

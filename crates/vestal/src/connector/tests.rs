@@ -114,10 +114,9 @@ fn request(url: &str) -> HttpRequest {
 
 async fn read_request(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let body_length = format!("grant_type=client_credentials&client_secret={SECRET}").len();
     loop {
         let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        if head_end.is_some_and(|end| bytes.len() >= end + 4 + body_length) {
+        if head_end.is_some_and(|end| bytes.len() >= end + 4 + announced_length(&bytes[..end])) {
             return bytes;
         }
         match stream.read_buf(&mut bytes).await {
@@ -125,6 +124,13 @@ async fn read_request(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
             Ok(_) => {}
         }
     }
+}
+
+/// How long the head says that the body is; nothing where it doesn't say.
+fn announced_length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    length.map_or(0, |length| length.trim().parse().expect("a length"))
 }
 
 fn not_sent(result: Result<HttpAnswer, SendError>) -> NotSent {
@@ -602,4 +608,28 @@ fn closed_port() -> (tokio::net::TcpSocket, SocketAddr) {
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let address = socket.local_addr().expect("an address");
     (socket, address)
+}
+
+#[tokio::test]
+async fn a_put_or_post_without_a_body_says_that_it_has_none() {
+    use delivery::azure::{Call, Transport as _};
+    // RFC 9110, section 8.6: strict servers answer 411 where nothing says so.
+    for method in ["PUT", "POST", "PATCH"] {
+        let (seen, request_seen) = oneshot::channel();
+        let seen = std::sync::Mutex::new(Some(seen));
+        let provider = Provider::start(move |mut stream, request| {
+            let seen = seen.lock().expect("the lock").take();
+            async move {
+                drop(stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await);
+                drop(seen.expect("one request").send(request));
+            }
+        })
+        .await;
+        let transport = TargetTransport::new(Arc::new(provider.connector()), false);
+        let call = Call { method, url: provider.url(), headers: Vec::new(), body: Vec::new() };
+        assert_eq!(transport.call(call).await.map(|answer| answer.status), Ok(204), "{method}");
+        let seen = String::from_utf8(request_seen.await.expect("a request")).expect("text");
+        let lengths = seen.lines().filter(|line| line.to_ascii_lowercase().starts_with("content-length:")).count();
+        assert_eq!(lengths, 1, "{method}: {seen}");
+    }
 }

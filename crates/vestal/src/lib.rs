@@ -12,6 +12,7 @@ pub mod definitions;
 pub mod dev;
 pub mod engine;
 pub mod export;
+pub mod import;
 pub mod listener;
 pub mod observe;
 pub mod process;

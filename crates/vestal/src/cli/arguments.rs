@@ -16,6 +16,7 @@ use super::exit::Exit;
 use super::export::ExportCommand;
 use super::folder::Said;
 use super::get::GetArguments;
+use super::import::ImportCommand;
 use super::policy::PolicyCommand;
 use super::secret::SecretCommand;
 use super::start::{DevArguments, ServeArguments};
@@ -154,6 +155,9 @@ Next: `vestal token list` shows how the tokens stand.")]
     /// Show vaults
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Take over what kept tokens fresh before
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Write files for other programs
     #[command(subcommand)]
     Export(ExportCommand),

@@ -18,6 +18,7 @@ mod exit;
 mod export;
 mod folder;
 mod get;
+mod import;
 mod input;
 mod name;
 mod output;
@@ -129,6 +130,7 @@ fn carry_out(command: Command, session: &mut Session, entries: &Entries) -> Resu
         Command::Target(command) => targets::run(&command, session),
         Command::Vault(command) => vaults::run(&command, session),
         Command::Export(command) => export::run(&command, session),
+        Command::Import(command) => return import::run(&command, session),
         Command::Status => return status::run(session),
         Command::Schema => schema::run(session),
         Command::Completions(arguments) => completions::run(&arguments, session),

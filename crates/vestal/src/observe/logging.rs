@@ -17,8 +17,8 @@ use tracing_subscriber::registry;
 pub const VARIABLES: [&str; 2] = ["VESTAL_LOG", "RUST_LOG"];
 
 /// Our own crates, by the names that their lines have.
-const OURS: [&str; 10] =
-    ["delivery", "keeper", "keyvault", "oauth", "renewal", "secret", "store", "store_sql", "vault", "vestal"];
+const OURS: [&str; 11] =
+    ["delivery", "flow", "keeper", "keyvault", "oauth", "renewal", "secret", "store", "store_sql", "vault", "vestal"];
 
 /// The target of the lines that tell of single attempts, for filters.
 pub(super) const ATTEMPTS: &str = "vestal::attempts";

@@ -1,0 +1,287 @@
+//! Which terms of a flow are the renewal of a token.
+//!
+//! A token is the value of a secret that the flow PUTs into a key vault, where that value is a field of the answer to a
+//! request with a `grant_type`. From there, everything is looked up backwards: what the request sends, where that comes
+//! from, how the PUT signs in, and which expiry it gives.
+
+mod condition;
+mod grant;
+mod identity;
+mod reading;
+
+mod rest;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::address::{self, Place, SecretAddress, is_secret_name};
+use crate::flow::{ActionId, Flow};
+use crate::report::Gap;
+use crate::request::{self, Request};
+use crate::term::{Term, parsed};
+use crate::time::{self, End};
+use crate::trace::{Trace, trace};
+
+/// Actions that move values, wait or decide, and leave no trace outside of the flow.
+const PASSIVE: &[&str] = &[
+    "compose",
+    "parsejson",
+    "initializevariable",
+    "setvariable",
+    "appendtostringvariable",
+    "appendtoarrayvariable",
+    "incrementvariable",
+    "decrementvariable",
+    "scope",
+    "if",
+    "switch",
+    "until",
+    "foreach",
+    "wait",
+    "terminate",
+    "select",
+    "query",
+    "join",
+    "table",
+];
+
+/// The fields of an answer that are a token for readers.
+const TOKEN_FIELDS: &[&str] = &["access_token", "accesstoken", "token", "id_token", "jwt", "bearer_token"];
+
+/// A flow, and what is known of each of its actions.
+pub(crate) struct Study<'a> {
+    pub(crate) flow: &'a Flow,
+    pub(crate) trace: Trace,
+    /// The HTTP request that an action makes.
+    pub(crate) requests: Vec<Option<Request>>,
+    /// Where it goes.
+    pub(crate) places: Vec<Option<Place>>,
+    /// The secret that it reads.
+    pub(crate) reads: Vec<Option<Read>>,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) notes: Vec<String>,
+    /// The actions whose work Vestal does from now on.
+    pub(crate) used: BTreeSet<ActionId>,
+}
+
+/// A secret that an action reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) vault: VaultPlace,
+    pub(crate) secret: String,
+}
+
+/// Which key vault is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum VaultPlace {
+    /// The one at this address.
+    Known(String),
+    /// The one that a connection leads to.
+    Connection(String),
+}
+
+/// Where a credential comes from.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Source {
+    Secret(Read, ActionId),
+    Literal(String),
+}
+
+/// How the flow signs in at a key vault.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Identity {
+    Managed {
+        user_assigned: bool,
+    },
+    /// An app registration. `action` signs in, where one does.
+    App {
+        authority: String,
+        tenant: String,
+        client_id: Source,
+        secret: Source,
+        action: ActionId,
+    },
+    /// What a connection holds.
+    Connection,
+}
+
+/// A token that the flow renews.
+pub(crate) struct Found {
+    pub(crate) put: ActionId,
+    pub(crate) request: ActionId,
+    pub(crate) target: SecretAddress,
+    pub(crate) identity: Identity,
+    /// The field of the answer that holds the token.
+    pub(crate) token_field: Vec<String>,
+    pub(crate) token_url: String,
+    pub(crate) basic: bool,
+    pub(crate) grant: String,
+    pub(crate) client_id: Source,
+    pub(crate) client_secret: Source,
+    pub(crate) refresh_token: Option<Source>,
+    pub(crate) scope: String,
+    pub(crate) extra: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) end: Option<End>,
+    /// How many seconds before the token's end the flow renews it, where it looks.
+    pub(crate) threshold: Option<u64>,
+}
+
+impl<'a> Study<'a> {
+    pub(crate) fn of(flow: &'a Flow, vaults: &BTreeMap<String, String>) -> Self {
+        let trace = trace(flow);
+        let count = flow.actions.len();
+        let mut study = Self {
+            flow,
+            trace,
+            requests: Vec::with_capacity(count),
+            places: Vec::with_capacity(count),
+            reads: Vec::with_capacity(count),
+            gaps: Vec::new(),
+            notes: Vec::new(),
+            used: BTreeSet::new(),
+        };
+        for id in 0..count {
+            let mut request = request::of_action(&flow.actions[id], &study.trace.inputs[id]);
+            if let Some(request) = &mut request {
+                request::take_queries(request);
+            }
+            let place = request
+                .as_ref()
+                .map(|request| address::place(&request.address, &request.queries, |term| study.why(term)));
+            let read = study.read_of(id, request.as_ref(), place.as_ref(), vaults);
+            study.requests.push(request);
+            study.places.push(place);
+            study.reads.push(read);
+        }
+        study
+    }
+
+    /// Tells of something that isn't understood.
+    pub(crate) fn gap(&mut self, action: Option<ActionId>, words: impl Into<String>) {
+        let action = action.map(|id| self.name(id).to_owned());
+        let gap = Gap { flow: self.flow.name.clone(), action, words: words.into() };
+        if !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
+    }
+
+    pub(crate) fn name(&self, id: ActionId) -> &str {
+        &self.flow.actions[id].name
+    }
+
+    /// All tokens that the flow renews. What stands in the way of one becomes a gap.
+    pub(crate) fn tokens(&mut self) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut rotated = Vec::new();
+        for put in 0..self.flow.actions.len() {
+            let method = self.requests[put].as_ref().map(|request| request.method.clone()).unwrap_or_default();
+            if method != "PUT" {
+                continue;
+            }
+            match self.places[put].clone() {
+                Some(Place::Secret(address)) => match self.token(put, address) {
+                    Ok(Some(token)) => found.push(token),
+                    Ok(None) => rotated.push(put),
+                    Err((action, words)) => self.gap(Some(action), words),
+                },
+                Some(Place::Vault(what)) => {
+                    self.gap(Some(put), format!("it writes {what}, and not a secret"));
+                }
+                Some(Place::Computed(why)) => {
+                    self.gap(Some(put), format!("it writes to an address that can't be told: {why}"));
+                }
+                _ => {}
+            }
+        }
+        for put in rotated {
+            self.rotation(put, &found);
+        }
+        self.rest(&found);
+        found
+    }
+
+    /// The token that is PUT here. `None` where it is a refresh token, which is looked at when all tokens are known.
+    fn token(&mut self, put: ActionId, target: SecretAddress) -> Result<Option<Found>, (ActionId, String)> {
+        let here = |words: String| (put, words);
+        if !is_secret_name(&target.name) {
+            return Err(here("it writes a secret whose name no key vault can hold".to_owned()));
+        }
+        let Some(request) = &self.requests[put] else { return Err(here("it sends nothing".to_owned())) };
+        let mut body = parsed(request.body.clone());
+        if target.by_manager {
+            body = body.part(&Term::text("properties"));
+        }
+        let value = body.clone().part(&Term::text("value"));
+        let Term::Answer(sender, path) = &value else {
+            return Err(here(format!("it writes {}, and not what a token endpoint answered", self.why(&value))));
+        };
+        let (sender, path) = (*sender, path.clone());
+        if self.reads[sender].is_some() {
+            return Err(here(format!("it copies {}, which is no token", self.answer(sender, &path))));
+        }
+        let field: Vec<String> = path.get(1..).unwrap_or_default().to_vec();
+        let last = field.last().map(|field| field.to_lowercase()).unwrap_or_default();
+        let is_request = self.requests[sender].is_some();
+        if !is_request || path.first().map(String::as_str) != Some("body") {
+            return Err(here(format!(
+                "it writes {}, and not what a token endpoint answered",
+                self.answer(sender, &path)
+            )));
+        }
+        if last == "refresh_token" {
+            return Ok(None);
+        }
+        let (token_url, read) = self.read_request(sender)?;
+        if !TOKEN_FIELDS.contains(&last.as_str()) {
+            return Err(here(format!(
+                "it writes {}, which is no token as far as Vestal knows",
+                self.answer(sender, &path)
+            )));
+        }
+        let mut token = self.understood(put, sender, target, token_url, read)?;
+        token.token_field = field;
+        token.identity = self.identity(put)?;
+        let attributes = body.clone().part(&Term::text("attributes"));
+        token.end = self.end(put, sender, &attributes)?;
+        for (key, what) in [("tags", "tags"), ("contentType", "content type")] {
+            if body.clone().part(&Term::text(key)) != Term::null() {
+                self.notes.push(format!(
+                    "the {what} that `{}` gives to `{}` are left out: Vestal gives its own",
+                    self.name(put),
+                    token.target.name
+                ));
+            }
+        }
+        let conditions = self.conditions(put).into_iter().chain(self.conditions(sender)).collect::<BTreeSet<_>>();
+        for condition in conditions {
+            match self.condition(condition, sender) {
+                Ok(threshold) => token.threshold = token.threshold.or(threshold),
+                Err(words) => self.gap(Some(condition), format!("it decides by {words} whether the token is renewed")),
+            }
+        }
+        self.used.extend([put, sender]);
+        Ok(Some(token))
+    }
+
+    fn end(&self, put: ActionId, sender: ActionId, attributes: &Term) -> Result<Option<End>, (ActionId, String)> {
+        let written = attributes.clone().part(&Term::text("exp"));
+        if written == Term::null() {
+            return match attributes {
+                Term::Literal(_) | Term::Object(_) => Ok(None),
+                _ => Err((put, format!("the attributes that it writes are {}", self.why(attributes)))),
+            };
+        }
+        match time::end(&written) {
+            Some(end @ End::After(_)) => Ok(Some(end)),
+            Some(End::AfterField((action, _), rest)) if action == sender && rest > 0.0 => {
+                Err((put, "the expiry that it writes is later than the token's end".to_owned()))
+            }
+            Some(end @ (End::AfterField(..) | End::AtField(_))) => match &end {
+                End::AfterField((action, _), _) | End::AtField((action, _)) if *action == sender => Ok(Some(end)),
+                _ => Err((put, "the expiry that it writes is taken from another answer than the token".to_owned())),
+            },
+            None => Err((put, format!("the expiry that it writes isn't understood: {}", self.why(&written)))),
+        }
+    }
+}

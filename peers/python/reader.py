@@ -1,6 +1,6 @@
 """Reads the managed token with the unmodified Azure SDK for Python, as its users would, over several renewals.
 
-    reader.py [--versions 3] [--seconds 60] [--pause 0.2]
+    reader.py [--versions 3] [--seconds 60] [--pause 0.2] [--token NAME]
 
 Everything it knows comes from the environment that `vestal dev` writes to dev.env: the vault, the token's name, the
 authority, the client, and the roots to trust. It ends when it has seen so many versions or when the time is up.
@@ -23,7 +23,7 @@ from azure.keyvault.secrets import SecretClient
 def main() -> int:
     arguments = parse()
     client = SecretClient(os.environ["VESTAL_VAULT_URL"], EnvironmentCredential())
-    name = os.environ["VESTAL_TOKEN_NAME"]
+    name = arguments.token or os.environ["VESTAL_TOKEN_NAME"]
 
     versions: dict[str, dict] = {}
     reads = dead = 0
@@ -76,6 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--versions", type=int, default=3, help="how many versions to see")
     parser.add_argument("--seconds", type=float, default=60, help="how long to go on at most")
     parser.add_argument("--pause", type=float, default=0.2, help="seconds between two reads")
+    parser.add_argument("--token", help="the secret to read; else the one that the environment names")
     return parser.parse_args()
 
 

@@ -115,6 +115,8 @@ pub(crate) enum End {
     AtField(Field),
     /// Now, and so many seconds.
     After(f64),
+    /// It isn't understood.
+    Unknown,
 }
 
 /// What `attributes.exp` is set to, where it is understood.

@@ -100,3 +100,50 @@ async fn put<S: Store>(records: &Records<S>, audit: &AuditFile, secret: &ClearSe
     let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now: now / 1000 };
     records.set(new).await.map(drop).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use flow::Options;
+
+    use super::*;
+    use crate::config;
+
+    /// Every JSON file of a folder and those in it.
+    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in fs::read_dir(folder).expect("the flows are there") {
+            let path = entry.expect("the folder can be read").path();
+            if path.is_dir() {
+                files(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "json") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_import_writes_is_a_configuration_without_mistakes() {
+        let mut found = Vec::new();
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../flow/tests/flows"), &mut found);
+        let mut written = 0;
+        for path in found {
+            let bytes = fs::read(&path).expect("it can be read");
+            let Ok(flows) = flow::read("flow.json", &bytes) else { continue };
+            for shadow in [false, true] {
+                let options =
+                    Options { home_vault: "home".to_owned(), presets: presets(), shadow, ..Options::default() };
+                let import = flow::import(&flows, &options);
+                if import.toml.is_empty() {
+                    continue;
+                }
+                if let Err(errors) = config::parse(&import.toml, "vestal.toml", Path::new("/tmp")) {
+                    panic!("{}: {}\n{}", path.display(), errors.render(false), import.toml);
+                }
+                written += 1;
+            }
+        }
+        assert!(written >= 40, "{written}");
+    }
+}

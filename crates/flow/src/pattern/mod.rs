@@ -232,6 +232,8 @@ impl<'a> Study<'a> {
         if last == "refresh_token" {
             return Ok(None);
         }
+        // Whatever stands in the way is told of the action that it is about.
+        self.used.insert(sender);
         let (token_url, read) = self.read_request(sender)?;
         if !TOKEN_FIELDS.contains(&last.as_str()) {
             return Err(here(format!(
@@ -243,7 +245,11 @@ impl<'a> Study<'a> {
         token.token_field = field;
         token.identity = self.identity(put)?;
         let attributes = body.clone().part(&Term::text("attributes"));
-        token.end = self.end(put, sender, &attributes)?;
+        token.end = self.end(put, sender, &attributes).unwrap_or_else(|(action, words)| {
+            // Vestal takes the end from the answer, whatever the flow did.
+            self.gap(Some(action), words);
+            Some(End::Unknown)
+        });
         for (key, what) in [("tags", "tags"), ("contentType", "content type")] {
             if body.clone().part(&Term::text(key)) != Term::null() {
                 self.notes.push(format!(
@@ -277,11 +283,16 @@ impl<'a> Study<'a> {
             Some(End::AfterField((action, _), rest)) if action == sender && rest > 0.0 => {
                 Err((put, "the expiry that it writes is later than the token's end".to_owned()))
             }
+            Some(End::AtField((_, path))) if path.last().is_some_and(|last| last == "expires_in") => {
+                Err((put, "it writes the token's life as its expiry: readers see a day in 1970".to_owned()))
+            }
             Some(end @ (End::AfterField(..) | End::AtField(_))) => match &end {
                 End::AfterField((action, _), _) | End::AtField((action, _)) if *action == sender => Ok(Some(end)),
                 _ => Err((put, "the expiry that it writes is taken from another answer than the token".to_owned())),
             },
-            None => Err((put, format!("the expiry that it writes isn't understood: {}", self.why(&written)))),
+            Some(End::Unknown) | None => {
+                Err((put, format!("the expiry that it writes isn't understood: {}", self.why(&written))))
+            }
         }
     }
 }

@@ -4,6 +4,9 @@ use super::Study;
 use crate::flow::ActionId;
 use crate::term::Term;
 
+/// Functions that calculate with others.
+const CALCULATIONS: &[&str] = &["add", "sub", "mul", "div", "ticks", "utcnow", "base64", "first"];
+
 impl Study<'_> {
     /// Why a value isn't known, or what it is, in words without its text.
     pub(crate) fn why(&self, term: &Term) -> String {
@@ -20,9 +23,14 @@ impl Study<'_> {
             };
             words.is_some()
         });
-        if words.is_none() {
+        // What is unusual in a calculation says more than the calculation.
+        for usual in [false, true] {
+            if words.is_some() {
+                break;
+            }
             term.any(&mut |part| {
                 words = match part {
+                    Term::Call(name, _) if !usual && CALCULATIONS.contains(&name.as_str()) => None,
                     Term::Call(name, _) if name == "[…]" => Some("a part of a value that isn't known".to_owned()),
                     Term::Call(name, _) if !matches!(name.as_str(), "string" | "uricomponent") => {
                         Some(format!("`{name}()`, whose value is known only while the flow runs"))

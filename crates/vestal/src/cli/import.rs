@@ -67,8 +67,7 @@ pub(super) fn run(command: &ImportCommand, session: &mut Session) -> Result<Exit
     let ImportCommand::Flow(arguments) = command;
     let only_shown = arguments.out.as_os_str() == "-";
     if !only_shown && !arguments.force && arguments.out.exists() {
-        return Err(Problem::new(Exit::Refused, format!("{} is there already", arguments.out.display()))
-            .help("name another file with --out, look at the result with --out -, or write over it with --force"));
+        return Err(there_already(&arguments.out));
     }
     let flows = read(&arguments.files)?;
     let mut options = Options {
@@ -89,6 +88,11 @@ pub(super) fn run(command: &ImportCommand, session: &mut Session) -> Result<Exit
     };
     tell(&import, written.as_deref(), only_shown, session)?;
     Ok(if import.report.is_complete() { Exit::Done } else { Exit::Usage })
+}
+
+fn there_already(out: &Path) -> Problem {
+    Problem::new(Exit::Refused, format!("{} is there already", out.display()))
+        .help("name another file with --out, look at the result with --out -, or write over it with --force")
 }
 
 fn key_vault(said: &str) -> Result<(String, String), String> {
@@ -229,6 +233,9 @@ fn put_in_place(out: &Path, text: &str, force: bool) -> Result<(), Problem> {
     });
     if let Err(error) = &moved {
         let _ = fs::remove_file(&beside);
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            return Err(there_already(out));
+        }
         return Err(refused(error));
     }
     if !force {

@@ -8,6 +8,7 @@ mod certificate;
 mod client;
 mod crash;
 mod full_disk;
+mod import;
 mod leak;
 mod limits;
 mod oidc;

@@ -14,7 +14,7 @@ use crate::peers::node;
 use crate::process::{Folder, Running, admin, says_ready, until, vestal};
 
 /// The secret of the server's clients. Its characters are those that an encoding can get wrong.
-const CLIENT_SECRET: &str = "s3cret+of/the%20client:with=all&kinds";
+pub(crate) const CLIENT_SECRET: &str = "s3cret+of/the%20client:with=all&kinds";
 const INSPECTOR_SECRET: &str = "of-the-one-who-asks";
 
 #[test]
@@ -131,13 +131,13 @@ names = ["api-*"]
 }
 
 /// The server, and where it listens. It ends with its standard input, which is held open as long as this lives.
-struct Provider {
+pub(crate) struct Provider {
     _running: Running,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Provider {
-    fn start(folder: &Folder, certificate: &Certificate, ttl: u32) -> Self {
+    pub(crate) fn start(folder: &Folder, certificate: &Certificate, ttl: u32) -> Self {
         let mut server: Command = node("oidc/server.mjs", folder);
         server.arg(&certificate.key).arg(&certificate.chain);
         server
@@ -150,7 +150,7 @@ impl Provider {
         Self { _running: running, port }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.port)
     }
 

@@ -21,7 +21,7 @@ impl Certificate {
         let authority = CertifiedIssuer::self_signed(authority, key()).expect("it can sign itself");
 
         let server_key = key();
-        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let names = ["localhost", "127.0.0.1", "dev.vault.localhost"].map(str::to_owned);
         let server = CertificateParams::new(names).expect("these are names");
         let server = server.signed_by(&server_key, &authority).expect("the authority can sign");
         Self {

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a test tells the person who reads its output")]
 
 mod azure;
+mod azure_faults;
 mod certificate;
 mod client;
 mod crash;

@@ -1,0 +1,161 @@
+//! Azure as it is on a bad day: a second Vestal plays it, and a proxy stands between.
+
+mod contract;
+mod faults;
+mod kill;
+mod proxy;
+mod wire;
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use self::proxy::Proxy;
+use crate::certificate::Certificate;
+use crate::oidc::free_port;
+use crate::process::{Dev, Folder, Running, admin, dev, says_ready, until, vestal};
+
+/// The Vestal that plays Azure, the proxy in front of it, and the Vestal that renews at home.
+struct Stage {
+    theirs: Folder,
+    azure: Dev,
+    proxy: Proxy,
+    folder: Folder,
+    config: PathBuf,
+}
+
+impl Stage {
+    /// The API's tokens live for so many seconds. `extra` are further settings of the delivery.
+    fn set(lifetime: u32, extra: &str) -> Self {
+        let (theirs, folder) = (Folder::new(), Folder::new());
+        let mut command = dev(&theirs, lifetime);
+        command.arg("--json");
+        let azure = Dev::ready(command, &theirs);
+        let certificate = Certificate::new(&folder);
+        let ca = theirs.data().join("tls/ca.pem");
+        let proxy = Proxy::start(&azure, &ca, &certificate);
+        let sandbox = azure.fact("sandbox");
+        let sandbox_port =
+            sandbox.trim_start_matches("https://localhost:").split('/').next().expect("a port").to_owned();
+        std::fs::create_dir(folder.path().join("tokens")).expect("a folder can be made");
+        let config = folder.write(
+            "vestal.toml",
+            &format!(
+                r#"
+[server]
+listen = "127.0.0.1:{own}"
+[observe]
+listen = "127.0.0.1:0"
+[store]
+data = "{data}"
+[outbound]
+allow = ["localhost:{sandbox_port}", "localhost:{port}", "dev.vault.localhost:{port}"]
+ca = ["{ca}", "{proxy_ca}"]
+[vault.home]
+[target.azure]
+kind = "azure-key-vault"
+url = "https://dev.vault.localhost:{port}"
+authority = "https://localhost:{port}"
+[target.azure.credential]
+kind = "client-secret"
+tenant = "adfs"
+client_id = "{client_id}"
+client_secret = {{ vault = "home", secret = "azure-client-secret" }}
+[target.files]
+kind = "file"
+folder = "{files}"
+[provider.api]
+extends = "generic"
+token_url = "{sandbox}"
+[token.delivered-token]
+vault = "home"
+provider = "api"
+client_id = {{ vault = "home", secret = "client-id" }}
+client_secret = {{ vault = "home", secret = "client-credentials" }}
+deliver = [{{ to = "azure"{extra} }}, {{ to = "files" }}]
+"#,
+                own = free_port(),
+                data = folder.data().display(),
+                ca = ca.display(),
+                proxy_ca = certificate.authority.display(),
+                port = proxy.port,
+                client_id = azure.var("AZURE_CLIENT_ID"),
+                files = folder.path().join("tokens").display(),
+            ),
+        );
+        Self { theirs, azure, proxy, folder, config }
+    }
+
+    /// Starts the Vestal that renews, without its credentials.
+    fn serve(&self) -> Running {
+        let serve = Running::start(vestal(&self.folder).arg("serve").arg("--config").arg(&self.config));
+        serve.line(says_ready);
+        serve
+    }
+
+    /// Gives it its credentials, as the Vestal that plays Azure has them.
+    fn give_credentials(&self) {
+        admin(&self.folder, &["secret", "set", "azure-client-secret"], self.azure.var("AZURE_CLIENT_SECRET"));
+        for name in ["client-id", "client-credentials"] {
+            admin(&self.folder, &["secret", "set", name], &admin(&self.theirs, &["get", name], ""));
+        }
+    }
+
+    /// The newest generation at home.
+    fn generation(&self) -> u64 {
+        let token = json(&admin(&self.folder, &["token", "show", "delivered-token", "--json"], ""));
+        token["generation"].as_u64().unwrap_or_default()
+    }
+
+    /// Makes a new generation, whatever the schedule says.
+    fn renew(&self) {
+        admin(&self.folder, &["token", "renew", "delivered-token"], "");
+    }
+
+    /// How the delivery to Azure stands.
+    fn delivery(&self) -> Value {
+        let token = json(&admin(&self.folder, &["token", "show", "delivered-token", "--json"], ""));
+        let deliveries = token["deliveries"].as_array().cloned().unwrap_or_default();
+        deliveries.into_iter().find(|delivery| delivery["target"] == "azure").unwrap_or(Value::Null)
+    }
+
+    /// The generations in the key vault, the oldest first; with each, whether it is enabled.
+    fn held(&self) -> Vec<(u64, bool)> {
+        let listed = json(&admin(&self.theirs, &["secret", "list", "--json"], ""));
+        if !listed.as_array().expect("a list").iter().any(|secret| secret["name"] == "delivered-token") {
+            return Vec::new();
+        }
+        let secret = json(&admin(&self.theirs, &["secret", "show", "delivered-token", "--json"], ""));
+        let mut held: Vec<(u64, bool)> = secret["versions"]
+            .as_array()
+            .expect("versions")
+            .iter()
+            .map(|version| {
+                let generation = version["tags"]["vestal-generation"].as_str().and_then(|text| text.parse().ok());
+                (generation.unwrap_or_default(), version["enabled"] == true)
+            })
+            .collect();
+        held.reverse();
+        held
+    }
+
+    /// Waits until the key vault holds what is newest at home, and looks at how it came there: no generation twice, and
+    /// none after a newer one.
+    fn until_delivered(&self) -> Vec<(u64, bool)> {
+        let held = until("the newest generation is delivered", || {
+            let held = self.held();
+            let newest = held.last()?.0;
+            (newest == self.generation() && self.delivery()["state"] == "delivered").then_some(held)
+        });
+        let generations: Vec<u64> = held.iter().map(|(generation, _)| *generation).collect();
+        let mut sorted = generations.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(generations, sorted, "each generation once, and in their order");
+        held
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}

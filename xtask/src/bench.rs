@@ -17,7 +17,8 @@ pub(crate) fn bench(place: &Place, arguments: &[String]) -> bool {
     let outcome = match arguments.split_first() {
         Some((what, options)) if what == "read" => read(place, options),
         Some((what, options)) if what == "renew" => renew(place, options),
-        _ => Err("say what to measure: `cargo xtask bench read` or `cargo xtask bench renew`".to_owned()),
+        Some((what, options)) if what == "deliver" => deliver(place, options),
+        _ => Err("say what to measure: `cargo xtask bench read`, `renew` or `deliver`".to_owned()),
     };
     outcome.map_err(|problem| println!("{problem}")).is_ok()
 }
@@ -41,6 +42,12 @@ fn renew(place: &Place, options: &[String]) -> Result<(), String> {
     let mut command = measurement(place, "renew");
     command.arg("--vestal").arg(place.target.join("release/vestal"));
     run(command.args(options))
+}
+
+fn deliver(place: &Place, options: &[String]) -> Result<(), String> {
+    pinning(&mut Debian::new())?;
+    build(place, &["bench"])?;
+    run(measurement(place, "deliver").args(options))
 }
 
 /// What binds a process to one core.

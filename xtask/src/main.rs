@@ -25,7 +25,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "test", about: "install what the tests need, say what, and run all of them", does: checks::test },
     Chore { name: "tidy", about: "formatting, lints, the crates' edges, the style of the code", does: checks::tidy },
     Chore { name: "long", about: "what takes longer than tests may: licences, advisories", does: checks::long },
-    Chore { name: "bench", about: "measure a release build: `bench read`, `bench renew`", does: bench::bench },
+    Chore { name: "bench", about: "measure a release build: `bench read`, `renew`, `deliver`", does: bench::bench },
     Chore { name: "azure", about: "what only a real key vault can show; says what to set", does: azure::azure },
 ];
 

@@ -1,12 +1,13 @@
-//! Measurements of a release build. `cargo xtask bench read` and `cargo xtask bench renew` install what this needs,
+//! Measurements of a release build. `cargo xtask bench read`, `renew` and `deliver` install what this needs,
 //! build it, and run it.
 //!
 //! [`read`] holds the vault's reads against OpenBao and against a handler that does nothing; [`renew`] drives the keeper
-//! over a full store. What is measured runs in a process of its own, bound to one core; this program starts it, asks it,
+//! over a full store, and [`deliver`] tells what targets cost beside it. What is measured runs in a process of its own, bound to one core; this program starts it, asks it,
 //! and prints. `docs/performance.md` has figures, and says how they were taken.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the person at the terminal")]
 
+mod deliver;
 mod machine;
 mod process;
 mod read;
@@ -42,10 +43,12 @@ enum Measurement {
     Read(read::Options),
     /// Renewals, memory and start with 100,000 managed tokens
     Renew(renew::Options),
+    /// What targets cost: renewals with and without, and an idle outbox
+    Deliver(deliver::Options),
     /// A process that `read` measures
     #[command(hide = true)]
     Serve(read::Server),
-    /// A process that `renew` measures
+    /// A process that `renew` and `deliver` measure
     #[command(hide = true)]
     Keep(renew::Work),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().measurement {
         Measurement::Read(options) => read::measure(&options),
         Measurement::Renew(options) => renew::measure(&options),
+        Measurement::Deliver(options) => deliver::measure(&options),
         Measurement::Serve(server) => on_one_thread(read::serve(server)),
         Measurement::Keep(work) => on_one_thread(renew::work(work)),
     };

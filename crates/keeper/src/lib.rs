@@ -23,7 +23,7 @@ mod targets;
 mod wake;
 
 pub use attempt::pacing_of;
-pub use courier::Courier;
+pub use courier::{Courier, TargetCondition, TargetHealth};
 pub use definition::{
     CHECK_EVERY, DeliverTo, KEEP_VERSIONS, OnChange, SHADOW_SUFFIX, Source, TokenDefinition, token_definition_name,
 };

@@ -124,6 +124,21 @@ fn a_crash_at_any_point_of_a_delivery_ends_in_the_newest_generation() {
 }
 
 #[test]
+fn a_generation_that_memory_does_not_have_yet_is_delivered() {
+    let (mut world, shelf) = (World::delivering_only(24 * HOUR), shelf());
+    world.stand(&[("contoso", &shelf)]);
+    world.stock(&[("api".to_owned(), to("contoso", "there"), 0)]);
+    world.pass(5);
+    assert_eq!((value(&shelf, "there"), world.read("api")), (Some("1 of api".into()), Some("1 of api".into())));
+    world.renew_unnoticed("api");
+    assert_eq!(world.read("api").as_deref(), Some("1 of api"), "memory is behind");
+    world.targets.knock();
+    world.pass(5);
+    assert_eq!(value(&shelf, "there").as_deref(), Some("2 of api"));
+    assert_eq!(world.delivery("api", "contoso").row.generation, 2);
+}
+
+#[test]
 fn an_older_generation_that_arrives_late_is_replaced() {
     let (mut world, shelf) = delivering(to("contoso", "there"));
     world.pass(HOUR);
@@ -220,23 +235,6 @@ fn superseded_versions_are_disabled_where_that_is_wanted() {
     let enabled: Vec<_> = versions.iter().filter(|version| version.enabled).map(|version| &version.version).collect();
     assert!(versions.len() > 3);
     assert_eq!(enabled, [&versions.last().expect("there are some").version]);
-}
-
-#[test]
-fn many_deliveries_keep_to_the_pace_of_their_target() {
-    const MANY: u64 = 2_000;
-    let (mut world, shelf) = (World::new(HOUR), shelf());
-    shelf.set_pace(TargetPace { interval: Duration::from_millis(100), burst: 20, flights: 8 });
-    for number in 0..MANY {
-        world.deliver(&format!("api-{number}"), vec![to("contoso", &format!("n{number}"))]);
-    }
-    world.pass(MANY / 10 + 60);
-    world.stand(&[("contoso", &shelf)]);
-    world.pass(30);
-    let (_, early) = calls(&shelf);
-    assert!((200..=20 + 31 * 10).contains(&early), "{early} in 30 s at ten a second");
-    world.pass(MANY / 10);
-    assert_eq!((0..MANY).filter(|number| value(&shelf, &format!("n{number}")).is_some()).count() as u64, MANY);
 }
 
 #[test]

@@ -33,8 +33,11 @@ pub struct LaneLimits {
     pub breaker_first: Duration,
     /// How long it opens at the most: 30 s. Also the most that a `Retry-After` holds the whole lane.
     pub breaker_longest: Duration,
-    /// How often one attempt goes through while the client is refused: 15 min.
-    pub pause_probe: Duration,
+    /// After how long the first attempt goes through while the client is refused: 15 min. Doubles with each that is
+    /// refused too.
+    pub pause_first: Duration,
+    /// How long it takes between two of them at the most: 15 min.
+    pub pause_longest: Duration,
     /// When a permit that nobody gave back counts as lost: 5 min, ten deadlines of an exchange.
     pub permit_lost_after: Duration,
 }
@@ -50,7 +53,8 @@ impl Default for LaneLimits {
             results_within: Duration::from_secs(30),
             breaker_first: Duration::from_secs(5),
             breaker_longest: Duration::from_secs(30),
-            pause_probe: Duration::from_secs(15 * 60),
+            pause_first: Duration::from_secs(15 * 60),
+            pause_longest: Duration::from_secs(15 * 60),
             permit_lost_after: Duration::from_secs(300),
         }
     }
@@ -113,6 +117,7 @@ struct Breaker {
 #[derive(Debug, Clone, Copy)]
 struct Pause {
     probe_at: u64,
+    step: u32,
     probe: Option<u64>,
 }
 
@@ -149,7 +154,11 @@ impl Lane {
                 step: breaker.step,
                 probe: None,
             }),
-            pause: record.pause_ms.map(|wait| Pause { probe_at: left(wait, limits.pause_probe), probe: None }),
+            pause: record.pause_ms.map(|wait| Pause {
+                probe_at: left(wait, limits.pause_longest),
+                step: 0,
+                probe: None,
+            }),
             ..Self::new(limits, now)
         }
     }
@@ -232,7 +241,7 @@ impl Lane {
                 self.note(false);
                 self.answered();
                 if self.pause.is_none() {
-                    self.pause = Some(Pause { probe_at: self.pause_until(), probe: None });
+                    self.pause = Some(Pause { probe_at: self.pause_until(0), step: 0, probe: None });
                 }
                 self.put_off_pause_probe(number);
                 let pause = self.pause.map_or(self.time, |pause| pause.probe_at);
@@ -367,8 +376,7 @@ impl Lane {
 
     fn open(&mut self, step: u32) -> Change {
         let longest = ms(self.limits.breaker_longest);
-        let factor = 1_u64.checked_shl(step).unwrap_or(u64::MAX);
-        let until = self.time.saturating_add(ms(self.limits.breaker_first).saturating_mul(factor).min(longest).max(1));
+        let until = self.time.saturating_add(doubled(self.limits.breaker_first, step).min(longest).max(1));
         self.breaker = Some(Breaker { until, step, probe: None });
         Change::Opened(self.wall(until))
     }
@@ -392,16 +400,16 @@ impl Lane {
 
     /// After the probe of a pause, the next one is a whole wait away.
     fn put_off_pause_probe(&mut self, number: u64) {
-        let probe_at = self.pause_until();
-        if let Some(pause) = &mut self.pause
+        if let Some(pause) = self.pause
             && pause.probe == Some(number)
         {
-            *pause = Pause { probe_at, probe: None };
+            let step = pause.step.saturating_add(1);
+            self.pause = Some(Pause { probe_at: self.pause_until(step), step, probe: None });
         }
     }
 
-    fn pause_until(&self) -> u64 {
-        self.time.saturating_add(ms(self.limits.pause_probe))
+    fn pause_until(&self, step: u32) -> u64 {
+        self.time.saturating_add(doubled(self.limits.pause_first, step).min(ms(self.limits.pause_longest)))
     }
 
     /// A probe that came to nothing leaves its place to another.
@@ -430,6 +438,11 @@ impl Lane {
     fn full(&self) -> u64 {
         self.interval().saturating_mul(u64::from(self.limits.burst.max(1)))
     }
+}
+
+/// A length that was doubled so often, in milliseconds, saturating.
+fn doubled(first: Duration, step: u32) -> u64 {
+    ms(first).saturating_mul(1_u64.checked_shl(step).unwrap_or(u64::MAX))
 }
 
 /// A length in milliseconds, saturating.

@@ -398,7 +398,7 @@ proptest! {
         let long = Duration::from_secs(long);
         let limits = LaneLimits {
             interval: long, burst: count, flights: count, failures_in_a_row: count, results: count % 100,
-            results_within: long, breaker_first: long, breaker_longest: long, pause_probe: long, permit_lost_after: long,
+            results_within: long, breaker_first: long, breaker_longest: long, pause_first: long, pause_longest: long, permit_lost_after: long,
         };
         let zero = Moment { wall: Wall(0), boot: Boot { id: 0, ms: 0 } };
         let mut lane = Lane::new(limits, zero);

@@ -1,5 +1,6 @@
 //! The store in memory: the reference, and the store of tests and simulations.
 
+mod outbox;
 mod tables;
 mod target;
 
@@ -20,8 +21,8 @@ pub use target::{MemoryTarget, MemoryVersion, Mishap, TargetCalls};
 
 /// A [`Store`] in memory. It answers at once, is lost with the process, and fails on demand.
 ///
-/// It is written to be obviously right rather than fast: batches go into ordered maps behind one mutex, and what is due
-/// is found by looking at every token.
+/// It is written to be obviously right rather than fast: batches go into ordered maps behind one mutex, and which token is
+/// due is found by looking at every one.
 ///
 /// A clone is a second handle of the same epoch, as a second task of one process would hold. [`reopen`](Self::reopen)
 /// is a crash and a restart.

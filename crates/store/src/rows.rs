@@ -16,6 +16,8 @@
 //! | [`DefinitionRow`] | kind, name | origin, removed | |
 //! | [`KeyringRow`] | term | (wrapped, not sealed) | |
 
+use core::fmt;
+
 use renewal::Wall;
 use vault::{Kind, Place, Sealed, SecretName, VaultName, VersionId};
 
@@ -87,6 +89,12 @@ impl VersionRow {
 /// The id of a managed token: 16 random bytes, made when the token is first declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(pub [u8; 16]);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
 
 /// A managed token: the schedule of the secret that it keeps fresh. What an operator declared of it is a
 /// [`DefinitionRow`] of kind [`DefinitionKind::Token`] and of the name `vault/name`.

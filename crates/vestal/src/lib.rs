@@ -12,6 +12,7 @@ pub mod definitions;
 pub mod dev;
 pub mod engine;
 pub mod export;
+mod forecast;
 pub mod import;
 pub mod listener;
 pub mod observe;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-pub(crate) use self::work::{Work, work};
+pub(crate) use self::work::{Deliveries, Work, work};
 use crate::machine::{self, Memory};
 use crate::process::{self, Background};
 use crate::read::ask;
@@ -92,14 +92,14 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failure> {
 }
 
 /// A store and what its values are like.
-struct Store<'a> {
-    folder: &'a Path,
-    bytes: usize,
+pub(crate) struct Store<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) bytes: usize,
 }
 
 impl Store<'_> {
     /// Runs a task in a process of its own, and reads what it says.
-    fn work(&self, task: &[&str]) -> Result<Vec<String>, Failure> {
+    pub(crate) fn work(&self, task: &[&str]) -> Result<Vec<String>, Failure> {
         let (folder, bytes) = (self.folder.display().to_string(), self.bytes.to_string());
         let flights = FLIGHTS.to_string();
         let mut arguments = vec!["keep", "--folder", &folder, "--bytes", &bytes, "--flights", &flights];
@@ -108,11 +108,15 @@ impl Store<'_> {
     }
 }
 
+/// Every figure of that name among the lines, in their order.
+pub(crate) fn figures(lines: &[String], key: &str) -> Vec<f64> {
+    lines.iter().filter_map(|line| line.strip_prefix(key)?.trim().parse().ok()).collect()
+}
+
 fn renewals(store: &Store<'_>, rounds: usize) -> Result<(), Failure> {
     let lines = store.work(&["renew", "--rounds", &rounds.to_string()])?;
-    let all = |key: &str| lines.iter().filter_map(|line| line.strip_prefix(key)?.trim().parse().ok()).collect();
-    let (per_second, time, transactions): (Vec<f64>, Vec<f64>, Vec<f64>) =
-        (all("per_second "), all("processor_us "), all("transactions "));
+    let [per_second, time, transactions] =
+        ["per_second ", "processor_us ", "transactions "].map(|key| figures(&lines, key));
     for (round, figure) in per_second.iter().enumerate() {
         println!(
             "  round {}: {:>7} renewals/s, {:.0} µs of processor time each, {} synced transactions",

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keeper::{
-    Clock, DeliveryEvent, Event, Http, Keeper, Observer, SendFailure, Source, Survey, TokenDefinition,
-    token_definition_name,
+    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, OnChange, SendFailure,
+    Source, Survey, Targets, TokenDefinition, token_definition_name,
 };
 use oauth::{AnswerHeaders, Endpoint, HttpAnswer, HttpRequest, ProviderTable};
 use renewal::{LaneLimits, Moment, Standing};
@@ -25,6 +25,8 @@ use crate::Failure;
 
 /// The vault of all tokens.
 pub(crate) const VAULT: &str = "bench";
+/// The target of those that are delivered.
+pub(crate) const TARGET: &str = "shelf";
 /// How long each token lives.
 const LIFE: Duration = Duration::from_secs(3600);
 /// How far the clock is wound until every token is due again and none is in danger: between 0.55 and 0.75 of a life.
@@ -42,8 +44,14 @@ pub(crate) async fn open(folder: &Path) -> Result<OpenStore, Failure> {
     Ok(OpenStore::open(folder, &folder.join("key")).await?)
 }
 
-/// Declares tokens that never had a value, spread evenly over the lanes.
-pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes: usize) -> Result<(), Failure> {
+/// Declares tokens that never had a value, spread evenly over the lanes; with `delivered`, each is to be delivered to
+/// [`TARGET`].
+pub(crate) async fn declare(
+    records: &Records<SqliteStore>,
+    tokens: usize,
+    lanes: usize,
+    delivered: bool,
+) -> Result<(), Failure> {
     let vault = VaultName::parse(VAULT)?;
     let provider = ProviderTable {
         extends: Some("generic".to_owned()),
@@ -86,12 +94,18 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
             lifetime: None,
             owner: Some("ops@example.com".to_owned()),
             keep_versions: KEEP_VERSIONS,
-            deliver: Vec::new(),
+            deliver: if delivered { vec![deliver_to(&format!("token-{number:06}"))] } else { Vec::new() },
             shadow: false,
         };
         let lane = token.lane(&resolved);
         writes.push(define(records, DefinitionKind::Token, &token_definition_name(&vault, &name), &token));
-        writes.push(records.new_token(vault.clone(), name, lane, &Standing::new(now)));
+        let new = records.new_token(vault.clone(), name, lane, &Standing::new(now));
+        let deliveries = match &new {
+            Write::Token { row, .. } if delivered => records.declare_deliveries(row.id, &[], &[TARGET], now.wall),
+            _ => Vec::new(),
+        };
+        writes.push(new);
+        writes.extend(deliveries);
         if writes.len() >= 2 * BATCH {
             records.commit(std::mem::take(&mut writes)).await?;
         }
@@ -99,13 +113,29 @@ pub(crate) async fn declare(records: &Records<SqliteStore>, tokens: usize, lanes
     Ok(records.commit(writes).await?)
 }
 
+fn deliver_to(name: &str) -> DeliverTo {
+    DeliverTo {
+        target: TARGET.to_owned(),
+        name: name.to_owned(),
+        on_change: OnChange::Repair,
+        disable_superseded: false,
+        // None is looked at again while it is measured.
+        check_every: 7 * 86_400,
+    }
+}
+
 fn define<T: serde::Serialize>(records: &Records<SqliteStore>, kind: DefinitionKind, name: &str, body: &T) -> Write {
     records.define(kind, name, Origin::Admin, None, body, None)
 }
 
+/// The courier beside it.
+pub(crate) type MeasuredCourier = Courier<SqliteStore, WoundClock, Count>;
+
 /// A keeper that is measured, with what it is steered and watched by.
 pub(crate) struct Measured {
     pub(crate) keeper: Arc<MeasuredKeeper>,
+    pub(crate) courier: Arc<MeasuredCourier>,
+    pub(crate) targets: Arc<Targets>,
     pub(crate) clock: WoundClock,
     pub(crate) count: Count,
 }
@@ -115,9 +145,12 @@ impl Measured {
     pub(crate) fn new(records: &Arc<Records<SqliteStore>>, bytes: usize, limits: LaneLimits) -> Self {
         let (clock, count) = (WoundClock::default(), Count::default());
         let provider = InstantProvider { bytes, given: AtomicU64::new(0), process: clock::now().wall.0 };
-        let keeper =
-            Arc::new(Keeper::new(Arc::clone(records), clock.clone(), provider, count.clone(), Arc::default(), limits));
-        Self { keeper, clock, count }
+        let targets = Arc::<Targets>::default();
+        let (known, watch) = (Arc::clone(&targets), count.clone());
+        let keeper = Arc::new(Keeper::new(Arc::clone(records), clock.clone(), provider, watch, known, limits));
+        let (known, watch) = (Arc::clone(&targets), count.clone());
+        let courier = Arc::new(Courier::new(Arc::clone(records), clock.clone(), watch, known));
+        Self { keeper, courier, targets, clock, count }
     }
 }
 
@@ -187,6 +220,7 @@ pub(crate) struct Count(Arc<Counters>);
 #[derive(Default)]
 struct Counters {
     renewed: AtomicU64,
+    delivered: AtomicU64,
     wanted: AtomicU64,
     reached: Notify,
     /// What went wrong first.
@@ -203,6 +237,11 @@ impl Count {
         self.0.reached.notified().await;
         let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
         trouble.map_or(Ok(()), |words| Err(words.into()))
+    }
+
+    /// How many deliveries were made.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.0.delivered.load(Ordering::Relaxed)
     }
 
     fn stop(&self, words: String) {
@@ -227,7 +266,13 @@ impl Observer for Count {
 
     fn survey(&self, _: &Survey) {}
 
-    fn delivery(&self, _: &DeliveryEvent<'_>) {}
+    fn delivery(&self, event: &DeliveryEvent<'_>) {
+        match event.outcome {
+            DeliveryOutcome::Delivered { .. } => drop(self.0.delivered.fetch_add(1, Ordering::Relaxed)),
+            DeliveryOutcome::Failed { words, .. } => self.stop(format!("a delivery failed: {words}")),
+            DeliveryOutcome::Changed { .. } => self.stop("somebody changed what was delivered".to_owned()),
+        }
+    }
 
     fn delivery_lag(&self, _: &str, _: Duration) {}
 

@@ -9,6 +9,7 @@
 //! restart a target that is down costs a few calls.
 
 mod decision;
+mod health;
 mod round;
 mod shadow;
 
@@ -27,12 +28,18 @@ use renewal::{Gate, Lane, LaneLimits, Moment, Need, Permit, Verdict, Wall};
 use store::rows::{DeliveryRow, TokenId};
 use store::{RecordError, Records, Store, StoreError, Target, TargetPace, Write};
 
+use self::health::Healths;
+pub use self::health::{TargetCondition, TargetHealth};
 use crate::keeper::LONGEST_SLEEP;
 use crate::port::{Clock, Observer};
 use crate::targets::Targets;
 
 /// How long the loop, or one delivery, rests after the store failed.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
+
+/// A target that doesn't take Vestal's credential is asked again this soon at first: a token may have been withdrawn, or a
+/// directory not be of one mind yet.
+const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How often the lag of each target is told.
 const LAG_TOLD_EVERY: Duration = Duration::from_secs(15);
@@ -48,6 +55,7 @@ pub struct Courier<S, C, O> {
     observer: O,
     targets: Arc<Targets>,
     lanes: Mutex<BTreeMap<String, Lane>>,
+    healths: Healths,
     in_flight: Mutex<BTreeSet<Key>>,
     seeds: AtomicU64,
 }
@@ -63,6 +71,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             observer,
             targets,
             lanes: Mutex::default(),
+            healths: Healths::default(),
             in_flight: Mutex::default(),
             seeds: AtomicU64::new(u64::from_be_bytes(seed)),
         }
@@ -128,6 +137,11 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             Gate::Open(_) | Gate::Probe => None,
             Gate::Closed(closed) => Some((closed.by.name(), closed.opens)),
         }
+    }
+
+    /// How a target was found when it was last called; `None` before the first delivery of this process.
+    pub fn health(&self, target: &str) -> Option<TargetHealth> {
+        self.healths.of(target)
     }
 
     /// Starts a delivery for each that is due and gets a permit. How long to sleep if nothing else happens.
@@ -214,8 +228,13 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
 
     fn lane<T>(&self, name: &str, pace: TargetPace, now: Moment, with: impl FnOnce(&mut Lane) -> T) -> T {
         let mut lanes = self.lanes();
-        let limits =
-            LaneLimits { interval: pace.interval, burst: pace.burst, flights: pace.flights, ..LaneLimits::default() };
+        let limits = LaneLimits {
+            interval: pace.interval,
+            burst: pace.burst,
+            flights: pace.flights,
+            pause_first: REFUSED_AGAIN_AFTER,
+            ..LaneLimits::default()
+        };
         with(lanes.entry(name.to_owned()).or_insert_with(|| Lane::new(limits, now)))
     }
 

@@ -84,6 +84,11 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             Some(to) => self.round(&delivery, &token, &definition, to, target).await,
         };
         let now = self.clock.now();
+        match &ending {
+            Ok(Ending::Holds(_)) => self.healths.note(&row.target, Ok(()), now.wall),
+            Ok(Ending::Failed(error)) => self.healths.note(&row.target, Err(error), now.wall),
+            Ok(Ending::Gone | Ending::Nothing) | Err(_) => {}
+        }
         match ending {
             Err(error) => self.trouble(&error),
             Ok(Ending::Gone) => self.note(Verdict::Unused, forget(&row)).await,
@@ -133,7 +138,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         let mut state = delivery.state.clone();
         if state.name != name {
             // Another name is another secret: nothing was delivered there yet.
-            state = DeliveryState { name: name.clone(), version: None, superseded: Vec::new(), ..state };
+            state = DeliveryState { name: name.clone(), version: None, versions: 0, superseded: Vec::new(), ..state };
         }
         if self.alive(token).await?.is_none() {
             return Ok(Ending::Nothing);
@@ -146,7 +151,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         let Some(current) = self.current(token).await? else {
             return Ok(Ending::Nothing);
         };
-        let id = hex(&token.row.id.0);
+        let id = token.row.id.to_string();
         let now = self.clock.now().wall;
         let ours = Ours { token: &id, generation: current.generation, value: &current.value, expires: current.expires };
         let delivered = if state.version.is_some() { delivery.row.generation } else { 0 };
@@ -159,8 +164,11 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
                 return Ok(Ending::Failed(TargetError { kind, words: there(&name, &words), retry_after: None }));
             }
             Decision::Keep => {
-                if let Some(held) = &held {
-                    state.version = Some(held.version.clone());
+                if let Some(held) = &held
+                    && state.version.as_ref() != Some(&held.version)
+                {
+                    // It was written, and what came of that couldn't be noted: by a crash, say, or a lost answer.
+                    supersede(&mut state, held.version.clone(), to);
                 }
                 if state.failures > 0 || delivery.row.generation != current.generation {
                     outcome = Some(self.delivered(token, &state, &current));
@@ -185,13 +193,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
                     Ok(version) => version,
                     Err(error) => return Ok(Ending::Failed(error)),
                 };
-                if let Some(superseded) = state.version.replace(version)
-                    && to.disable_superseded
-                    && state.superseded.len() < MOST_SUPERSEDED
-                {
-                    state.superseded.push(superseded);
-                }
-                state.versions += 1;
+                supersede(&mut state, version, to);
                 state.delivered_at = Some(self.clock.now().wall.0);
                 outcome = Some(match change {
                     Some(change) => {
@@ -256,7 +258,8 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
     /// The version that is to be delivered: the current generation, alive. What somebody else wrote over the token isn't: a
     /// renewal follows it.
     async fn alive(&self, token: &Token) -> Result<Option<Arc<store::Current>>, RecordError> {
-        let current = match self.records.current(&token.row.vault, &token.row.name).await {
+        // Not from memory: the row that made this due may have come with a version that memory doesn't have yet.
+        let current = match self.records.current_in_store(&token.row.vault, &token.row.name).await {
             Ok(current) => current,
             Err(RecordError::NotFound) => return Ok(None),
             Err(error) => return Err(error),
@@ -348,6 +351,17 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
     }
 }
 
+/// A new version is there; the one before is to be disabled, where that is wanted.
+fn supersede(state: &mut DeliveryState, version: String, to: &DeliverTo) {
+    if let Some(superseded) = state.version.replace(version)
+        && to.disable_superseded
+        && state.superseded.len() < MOST_SUPERSEDED
+    {
+        state.superseded.push(superseded);
+    }
+    state.versions += 1;
+}
+
 /// The name under which a token is delivered: beside the flow's while it is in shadow mode.
 pub(super) fn name_there(definition: &TokenDefinition, to: &DeliverTo, state: &DeliveryState) -> String {
     if definition.shadow && !state.cut_over { format!("{}{SHADOW_SUFFIX}", to.name) } else { to.name.clone() }
@@ -373,12 +387,4 @@ fn current_life(current: &Current, now: Wall) -> Option<i64> {
 
 fn there(name: &str, words: &str) -> String {
     format!("the secret {name} there: {words}")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use core::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes all");
-        text
-    })
 }

@@ -1,5 +1,7 @@
 //! The keeper in a small world: the in-memory store, a clock that a test winds, and a provider that answers as told.
 
+mod stock;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -245,6 +247,16 @@ impl Observer for Told {
 /// Random bytes that are the same in each run.
 struct Counting(AtomicU64);
 
+impl Counting {
+    fn from(first: u64) -> Self {
+        Self(AtomicU64::new(first))
+    }
+}
+
+fn keyring() -> Keyring {
+    Keyring::new(1, &Seed::new(&[9; 32]))
+}
+
 impl Entropy for Counting {
     fn fill(&self, buffer: &mut [u8]) {
         let mut random = renewal::Random::new(self.0.fetch_add(1, Ordering::Relaxed));
@@ -273,6 +285,11 @@ pub struct World {
 impl World {
     /// A world whose provider's tokens live so many seconds. The keeper runs; there is no token yet.
     pub fn new(lifetime: u64) -> Self {
+        Self::delivering_only(lifetime).keep()
+    }
+
+    /// A world in which nothing is renewed, and what is there is delivered.
+    pub fn delivering_only(lifetime: u64) -> Self {
         let mut world = Self::on(MemoryStore::new(), Wound::new(), lifetime);
         world.set("id", "me");
         world.set("credentials", "hush");
@@ -285,8 +302,7 @@ impl World {
     }
 
     fn on(store: MemoryStore, clock: Wound, lifetime: u64) -> Self {
-        let keyring = Keyring::new(1, &Seed::new(&[9; 32]));
-        let records = Arc::new(Records::new(store, keyring, Arc::new(Counting(AtomicU64::new(1))), 1 << 20));
+        let records = Arc::new(Records::new(store, keyring(), Arc::new(Counting::from(1)), 1 << 20));
         let desk =
             Desk { clock: clock.clone(), lifetime, next: VecDeque::new(), down: false, calls: Vec::new(), issued: 0 };
         let provider = Provider(Arc::new(Mutex::new(desk)));
@@ -305,14 +321,17 @@ impl World {
         let pool = LocalPool::new();
         let spawner = pool.spawner();
         let world = Self { clock, provider, told, records, keeper, courier, targets, pool, spawner };
-        let keeper = Arc::clone(&world.keeper);
-        world
-            .spawner
-            .spawn_local(async move { keeper.run(std::future::pending()).await.expect("it runs for ever") })
-            .expect("spawned");
         let courier = Arc::clone(&world.courier);
         world.spawner.spawn_local(async move { courier.run(std::future::pending()).await }).expect("spawned");
         world
+    }
+
+    /// From now on tokens are renewed.
+    fn keep(self) -> Self {
+        let keeper = Arc::clone(&self.keeper);
+        let running = async move { keeper.run(std::future::pending()).await.expect("it runs for ever") };
+        self.spawner.spawn_local(running).expect("spawned");
+        self
     }
 
     /// Declares the managed token `name`.
@@ -348,6 +367,13 @@ impl World {
     }
 
     fn declare_delivered(&mut self, name: &str, lane: &str, deliver: Vec<DeliverTo>, shadow: bool) {
+        let writes = self.declaration(name, lane, deliver, shadow);
+        self.wait(|records| async move { records.commit(writes).await.expect("stored") });
+        self.keeper.wake();
+    }
+
+    /// The writes that declare a managed token.
+    fn declaration(&self, name: &str, lane: &str, deliver: Vec<DeliverTo>, shadow: bool) -> Vec<store::Write> {
         let (vault, name) = names(name);
         let secret = |name: &str| Source::Secret { vault: "home".into(), name: name.into() };
         let definition = TokenDefinition {
@@ -378,8 +404,7 @@ impl World {
         let targets: Vec<&str> = definition.deliver.iter().map(|to| to.target.as_str()).collect();
         let deliveries = self.records.declare_deliveries(row.id, &[], &targets, self.clock.now().wall);
         writes.extend(deliveries);
-        self.wait(|records| async move { records.commit(writes).await.expect("stored") });
-        self.keeper.wake();
+        writes
     }
 
     /// Somebody writes a secret.
@@ -402,7 +427,7 @@ impl World {
         let Self { clock, provider, told, records, pool, .. } = self;
         drop(pool);
         let lifetime = provider.0.lock().expect("one thread").lifetime;
-        let mut world = Self::on(records.store().reopen(), clock, lifetime);
+        let mut world = Self::on(records.store().reopen(), clock, lifetime).keep();
         world.told = told;
         world
     }

@@ -6,6 +6,7 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 use renewal::Wall;
 use vault::{SecretName, VaultName, VersionId};
 
+use super::outbox::{DeliveryKey, Outbox};
 use crate::port::{Claim, CommitError, Lease, StoreError, Write};
 use crate::rows::{
     AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
@@ -23,7 +24,7 @@ pub(super) struct Tables {
     tokens_by_name: BTreeMap<SecretKey, TokenId>,
     lanes: BTreeMap<String, LaneRow>,
     attempts: BTreeMap<(TokenId, u64), AttemptRow>,
-    deliveries: BTreeMap<(TokenId, String), DeliveryRow>,
+    deliveries: Outbox,
     definitions: BTreeMap<(DefinitionKind, String), DefinitionRow>,
     keyring: BTreeMap<u32, KeyringRow>,
     /// How many rows were ever numbered.
@@ -44,7 +45,7 @@ enum Before {
     Token(TokenId, Option<Numbered<TokenRow>>),
     Lane(String, Option<LaneRow>),
     Attempt((TokenId, u64), Option<AttemptRow>),
-    Delivery((TokenId, String), Option<DeliveryRow>),
+    Delivery(DeliveryKey, Option<DeliveryRow>),
     Definition((DefinitionKind, String), Option<DefinitionRow>),
     Keyring(u32, Option<KeyringRow>),
 }
@@ -178,25 +179,19 @@ impl Tables {
     }
 
     pub(super) fn delivery(&self, token: TokenId, target: &str) -> Option<DeliveryRow> {
-        self.deliveries.get(&(token, target.to_owned())).cloned()
+        self.deliveries.get(token, target).cloned()
     }
 
     pub(super) fn deliveries(&self, after: Option<(TokenId, &str)>, limit: usize) -> Vec<DeliveryRow> {
-        let start = after.map_or(Unbounded, |(token, target)| Excluded((token, target.to_owned())));
-        self.deliveries.range((start, Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
+        self.deliveries.after(after, limit)
     }
 
     pub(super) fn due_deliveries(&self, target: &str, now: Wall, limit: usize) -> Vec<DeliveryRow> {
-        let to_target = self.deliveries.values().filter(|row| row.target == target && row.due != Wall::NEVER);
-        let mut due: Vec<_> = to_target.filter(|row| row.due <= now).cloned().collect();
-        due.sort_by_key(|row| (row.expiry, row.due, row.token));
-        due.truncate(limit);
-        due
+        self.deliveries.due(target, now, limit)
     }
 
     pub(super) fn next_delivery(&self, target: &str, now: Wall) -> Option<Wall> {
-        let to_target = self.deliveries.values().filter(|row| row.target == target && row.due != Wall::NEVER);
-        to_target.map(|row| row.due).filter(|due| *due > now).min()
+        self.deliveries.next_due(target, now)
     }
 
     pub(super) fn definition(&self, kind: DefinitionKind, name: &str) -> Option<DefinitionRow> {
@@ -249,7 +244,7 @@ impl Tables {
                 for attempt in self.attempts(id, None, usize::MAX) {
                     log.push(self.put(Before::Attempt((id, attempt.number), None)));
                 }
-                for delivery in self.deliveries_of(id) {
+                for delivery in self.deliveries.of_token(id) {
                     log.push(self.put(Before::Delivery((id, delivery.target), None)));
                 }
                 log.push(self.put(Before::Token(id, None)));
@@ -283,7 +278,7 @@ impl Tables {
             }
             Write::RemoveDelivery { token, target } => log.push(self.put(Before::Delivery((token, target), None))),
             Write::Deliver { token, due } => {
-                for old in self.deliveries_of(token) {
+                for old in self.deliveries.of_token(token) {
                     let row = DeliveryRow { asked: old.asked + 1, due: old.due.min(due), ..old };
                     log.push(self.put(Before::Delivery((token, row.target.clone()), Some(row))));
                 }
@@ -319,7 +314,7 @@ impl Tables {
             }
             Before::Lane(key, row) => Before::Lane(key.clone(), set(&mut self.lanes, key, row)),
             Before::Attempt(key, row) => Before::Attempt(key, set(&mut self.attempts, key, row)),
-            Before::Delivery(key, row) => Before::Delivery(key.clone(), set(&mut self.deliveries, key, row)),
+            Before::Delivery(key, row) => Before::Delivery(key.clone(), self.deliveries.set(key, row)),
             Before::Definition(key, row) => Before::Definition(key.clone(), set(&mut self.definitions, key, row)),
             Before::Keyring(term, row) => Before::Keyring(term, set(&mut self.keyring, term, row)),
         }
@@ -351,11 +346,6 @@ impl Tables {
         let old = versions.into_iter().map(|(_, key)| key).filter(|(_, _, version)| current != Some(*version));
         let old: Vec<VersionKey> = old.take(surplus).cloned().collect();
         log.extend(old.into_iter().map(|key| self.put(Before::Version(key, None))));
-    }
-
-    fn deliveries_of(&self, token: TokenId) -> Vec<DeliveryRow> {
-        let from_first = self.deliveries.range((token, String::new())..);
-        from_first.take_while(|((of, _), _)| *of == token).map(|(_, row)| row.clone()).collect()
     }
 
     fn next_number(&mut self) -> u64 {

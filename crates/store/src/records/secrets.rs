@@ -83,6 +83,16 @@ impl<S: Store> Records<S> {
         self.cache.get_or_load(vault, name, self.load_current(vault, name)).await
     }
 
+    /// The current version, from the store alone. Memory forgets what a commit made stale when the commit's caller goes on,
+    /// an instant after others can read it in the store; whoever acts on another row of the same commit must not act on
+    /// what was before.
+    ///
+    /// # Errors
+    /// As [`current`](Self::current).
+    pub async fn current_in_store(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
+        self.load_current(vault, name).await
+    }
+
     async fn load_current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
         let (secret, version) = self.store.current(vault, name).await?.ok_or(RecordError::NotFound)?;
         let managed = self.is_managed(vault, name).await?;

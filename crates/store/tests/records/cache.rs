@@ -80,6 +80,23 @@ fn a_load_that_ends_before_the_commit_answers_is_forgotten() {
 }
 
 #[test]
+fn what_landed_before_its_commit_answers_is_seen_by_who_asks_the_store() {
+    let late = Late::new(MemoryStore::new());
+    let records = records_over(late.clone(), CACHE_BYTES);
+    set(&records, "key", "one");
+    assert_eq!(value(&records, "key"), "one");
+    late.hold_commits();
+    let mut commit = pin!(records.set(new_secret("key", "two")));
+    assert!(is_pending(commit.as_mut()));
+    late.let_commits_go();
+    let in_store = run(records.current_in_store(&vault(), &name("key"))).unwrap();
+    assert_eq!(value_of(&records, &in_store.version), "two");
+    assert_eq!(value(&records, "key"), "one", "memory is behind until the commit's caller goes on");
+    run(commit).unwrap();
+    assert_eq!(value(&records, "key"), "two");
+}
+
+#[test]
 fn a_commit_that_nobody_waits_for_is_seen_when_it_lands() {
     let late = Late::new(MemoryStore::new());
     let records = records_over(late.clone(), CACHE_BYTES);

@@ -1,72 +1,32 @@
 //! Deliveries and shadow mode, as the operator sees them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use delivery::TargetDefinition;
 use keeper::{DeliverTo, TokenDefinition};
 use renewal::Wall;
-use store::rows::{DefinitionKind, TokenId};
-use store::{Delivery, ShadowLog, Store as _, Token};
+use store::rows::{DefinitionKind, DeliveryRow};
+use store::{Declared, Delivery, RecordError, ShadowLog, Token};
 
-use super::wire::{Deliveries, DeliveryView, GapView, ShadowView, TargetView, UtcTime, due};
+use super::tokens::UNREADABLE;
+use super::wire::{Deliveries, DeliveryView, GapView, ShadowView, UtcTime, due};
 use super::{Admin, Answered, Call, Failed, json};
 use crate::admin::wire::FailureCode;
 use crate::clock;
+use crate::forecast::{BACKUP_VERSIONS, Versions, in_round_numbers, too_many_words};
 
 /// The longest that a call waits for deliveries, and how often it looks meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// The state of a delivery whose target holds what it should.
+pub(super) const DELIVERED: &str = "delivered";
+
 /// From how many looks on, and over how long, shadow mode has a say.
 const FEWEST_LOOKS: u64 = 24;
 const SHORTEST_SHADOW: i64 = 24 * 3600;
 
-/// How many deliveries are read at once.
-const PAGE: usize = 500;
-
 impl Admin {
-    /// The targets, and how many deliveries each has.
-    pub(super) async fn list_targets(&self) -> Answered {
-        let records = self.engine.records();
-        let now = clock::now().wall;
-        let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        let mut after: Option<(TokenId, String)> = None;
-        loop {
-            let start = after.as_ref().map(|(token, target)| (*token, target.as_str()));
-            let page = records.store().deliveries(start, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some((last.token, last.target.clone()));
-            for row in page {
-                let (all, waiting) = counts.entry(row.target).or_default();
-                *all += 1;
-                *waiting += u64::from(row.due <= now);
-            }
-        }
-        let declared = records.definitions::<TargetDefinition>(DefinitionKind::Target).await?;
-        let views = declared.into_iter().filter(|target| target.removed.is_none()).map(|target| {
-            let (deliveries, waiting) = counts.get(&target.name).copied().unwrap_or_default();
-            let (kind, place, credential) = match &target.body {
-                TargetDefinition::AzureKeyVault { url, credential, .. } => {
-                    ("azure-key-vault", url.clone(), Some(credential.kind().to_owned()))
-                }
-                TargetDefinition::File { folder, .. } => ("file", folder.clone(), None),
-            };
-            let held = self.engine.courier().held(&target.name).filter(|(by, _)| !["bucket", "flights"].contains(by));
-            TargetView {
-                kind: kind.to_owned(),
-                place,
-                credential,
-                origin: target.origin.word().to_owned(),
-                deliveries,
-                waiting,
-                held: held.map(|(by, _)| by.to_owned()),
-                name: target.name,
-            }
-        });
-        json(&views.collect::<Vec<_>>())
-    }
-
     /// What became of the token at each of its targets.
     pub(super) async fn delivery_views(
         &self,
@@ -74,16 +34,24 @@ impl Admin {
         definition: &TokenDefinition,
     ) -> Result<Vec<DeliveryView>, Failed> {
         let known = self.engine.records().deliveries_of(token.row.id).await?;
-        let of = |to: &DeliverTo| known.iter().find(|delivery| delivery.row.target == to.target);
-        Ok(definition.deliver.iter().map(|to| self.delivery_view(token, definition, to, of(to))).collect())
+        let mut views = Vec::with_capacity(definition.deliver.len());
+        for to in &definition.deliver {
+            let delivery = known.iter().find(|delivery| delivery.row.target == to.target);
+            let target = self.engine.records().definition(DefinitionKind::Target, &to.target).await?;
+            let target = target.map(|target: Declared<TargetDefinition>| target.body);
+            views.push(self.delivery_view(token, definition, to, delivery, target.as_ref()));
+        }
+        Ok(views)
     }
 
-    fn delivery_view(
+    /// What became of it at one.
+    pub(super) fn delivery_view(
         &self,
         token: &Token,
         definition: &TokenDefinition,
         to: &DeliverTo,
         delivery: Option<&Delivery>,
+        target: Option<&TargetDefinition>,
     ) -> DeliveryView {
         let generation = token.standing.generation;
         let is_there = delivery.is_some_and(|delivery| delivery.row.generation == generation && generation > 0);
@@ -97,12 +65,15 @@ impl Admin {
             (Some(_), _, Some((by, _))) if by != "bucket" && by != "flights" => format!("failing, held by {by}"),
             (Some(_), ..) => "failing".to_owned(),
             (None, Some(_), _) => "changed by somebody else".to_owned(),
-            (None, None, _) if is_there => "delivered".to_owned(),
+            (None, None, _) if is_there => DELIVERED.to_owned(),
             _ if generation == 0 => "no token yet".to_owned(),
             _ => "behind".to_owned(),
         };
         let shadow = definition.shadow && !state.is_some_and(|state| state.cut_over);
         let suffix = if shadow { keeper::SHADOW_SUFFIX } else { "" };
+        let keeps_versions = matches!(target, Some(TargetDefinition::AzureKeyVault { .. }));
+        let made = state.map_or(0, |state| state.versions);
+        let versions = if keeps_versions { self.versions(token, definition, made) } else { None };
         DeliveryView {
             target: to.target.clone(),
             name: format!("{}{suffix}", to.name),
@@ -115,8 +86,22 @@ impl Admin {
             failures: state.map_or(0, |state| state.failures),
             failure: state.and_then(|state| state.failure.as_ref()).map(|failure| failure.words.clone()),
             changed: state.and_then(|state| state.changed.as_ref()).map(|change| UtcTime::from_unix_ms(change.seen_at)),
-            versions: state.map_or(0, |state| state.versions),
+            versions: made,
+            versions_a_year: versions.map(Versions::a_year),
+            no_backup_from: versions.and_then(Versions::too_many_after).map(|after| {
+                let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+                UtcTime::from_unix_ms(clock::now().wall.0.saturating_add(after))
+            }),
         }
+    }
+
+    /// What can be foreseen of the versions that a token makes at a target that keeps them, from the lifetime that was
+    /// really seen.
+    fn versions(&self, token: &Token, definition: &TokenDefinition, made: u64) -> Option<Versions> {
+        let life = token.standing.lifetime.and_then(renewal::Lifetime::known)?;
+        let provider = self.engine.keeper().provider(&definition.provider).ok()?;
+        let promise = Duration::from_secs(definition.promise.unwrap_or_default());
+        Some(Versions::of(made, life, promise, keeper::pacing_of(&provider)))
     }
 
     /// Delivers now. With `wait`, answers when every target holds the token, or it is over.
@@ -214,6 +199,42 @@ impl Admin {
             deliveries: self.delivery_views(&token, definition).await?,
         })
     }
+}
+
+/// A delivery whose row, or whose token's, doesn't open.
+pub(super) fn unreadable(row: &DeliveryRow, error: &RecordError) -> DeliveryView {
+    DeliveryView {
+        target: row.target.clone(),
+        name: String::new(),
+        state: UNREADABLE.to_owned(),
+        generation: row.generation,
+        version: None,
+        delivered: None,
+        due: due(row.due),
+        lag_seconds: None,
+        failures: 0,
+        failure: Some(error.to_string()),
+        changed: None,
+        versions: 0,
+        versions_a_year: None,
+        no_backup_from: None,
+    }
+}
+
+/// That a secret at a target will have more versions than can be backed up, as an estimate.
+pub(super) fn backup_warning(view: &DeliveryView) -> Option<String> {
+    let (from, a_year) = (view.no_backup_from?, view.versions_a_year?);
+    let DeliveryView { target, name, versions, .. } = view;
+    let when = if *versions >= BACKUP_VERSIONS {
+        format!("and {name} in {target} has {versions} already")
+    } else {
+        format!(
+            "which {name} in {target} has on about {}, an estimate: {versions} by now, and about {} a year",
+            from.day(),
+            in_round_numbers(a_year)
+        )
+    };
+    Some(too_many_words(&when))
 }
 
 fn shadow_view(to: &DeliverTo, log: &ShadowLog, cut_over: bool, now: i64) -> ShadowView {

@@ -8,6 +8,7 @@ mod failure;
 mod file;
 mod identity;
 mod secrets;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -97,6 +98,7 @@ impl Admin {
             ("GET", ["vaults", vault, "secrets", name, "value"]) => self.secret_value(vault, name, call).await,
 
             ("GET", ["targets"]) => self.list_targets().await,
+            ("GET", ["targets", name]) => self.show_target(name).await,
 
             ("GET", ["tokens"]) => self.list_tokens().await,
             ("GET", ["tokens", vault, name]) => self.show_token(vault, name).await,

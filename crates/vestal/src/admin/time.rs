@@ -30,6 +30,11 @@ impl UtcTime {
     pub const fn unix_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
+
+    /// Its day in UTC: `2026-11-22`.
+    pub fn day(self) -> String {
+        self.to_string().chars().take_while(|c| *c != 'T').collect()
+    }
 }
 
 impl fmt::Display for UtcTime {

@@ -9,6 +9,7 @@ use store::rows::{DefinitionKind, TokenRow};
 use store::{Declared, Outcome, RecordError, Store as _, Token};
 use vault::{SecretName, VaultName};
 
+use super::deliveries::backup_warning;
 use super::wire::{
     AttemptView, CredentialView, FailureCode, History, Renewal, TokenDetail, TokenView, UtcTime, due, whole_seconds,
 };
@@ -97,6 +98,8 @@ impl Admin {
         if let Err(words) = &provider {
             warnings.push(words.clone());
         }
+        let deliveries = self.delivery_views(&token, definition).await?;
+        warnings.extend(deliveries.iter().filter_map(backup_warning));
         json(&TokenDetail {
             token: self.token_view(&token, Some(&declared)).await?,
             origin: declared.origin.word().to_owned(),
@@ -109,7 +112,7 @@ impl Admin {
             promise_seconds: definition.promise,
             paused: standing.paused.iter().map(|reason| reason.name().to_owned()).collect(),
             credentials,
-            deliveries: self.delivery_views(&token, definition).await?,
+            deliveries,
             warnings,
         })
     }

@@ -237,7 +237,8 @@ pub struct DeliveryView {
     pub target: String,
     /// The name there.
     pub name: String,
-    /// `delivered`, `behind`, `failing`, `changed by somebody else`, `no token yet` or `no such target`.
+    /// `delivered`, `behind`, `failing`, `changed by somebody else`, `no token yet`, `no such target`, or `unreadable` where
+    /// its row in the store doesn't open.
     pub state: String,
     /// The generation that the target was last seen to hold; 0 for none.
     pub generation: u64,
@@ -257,6 +258,13 @@ pub struct DeliveryView {
     pub changed: Option<UtcTime>,
     /// How many versions deliveries have made there.
     pub versions: u64,
+    /// How many will come in a year, an estimate from the token's lifetime and promise; `null` where the target keeps no
+    /// versions, or no lifetime is known.
+    #[serde(default)]
+    pub versions_a_year: Option<u64>,
+    /// When there will be more than Azure can back up, an estimate; `null` where that isn't within a year.
+    #[serde(default)]
+    pub no_backup_from: Option<UtcTime>,
 }
 
 /// Another vault, to which tokens are delivered.
@@ -278,6 +286,75 @@ pub struct TargetView {
     pub waiting: u64,
     /// What holds it, where something does: `breaker`, `pause`, `throttle`.
     pub held: Option<String>,
+}
+
+/// All about a target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TargetDetail {
+    /// As lists show it.
+    #[serde(flatten)]
+    pub target: TargetView,
+    /// How deliveries found it: `reachable`, `unreachable`, `asks for fewer calls` or `refuses Vestal's credential`;
+    /// `not called yet` since Vestal started; `not open` where its definition can't be carried out.
+    pub state: String,
+    /// Since when it is so; `null` where it was not called yet.
+    pub since: Option<UtcTime>,
+    /// Why it can't be opened, where it can't.
+    pub not_open: Option<String>,
+    /// When it was last seen to hold what it should, for any token; also before Vestal started.
+    pub last_success: Option<UtcTime>,
+    /// The last failure, over or not. Those that are over are forgotten when Vestal stops.
+    pub last_error: Option<TargetErrorView>,
+    /// When it is next called; `null` where there is nothing to deliver. A time that is over is now.
+    pub next_try: Option<UtcTime>,
+    /// How many tokens it holds in their current generation.
+    pub delivered: u64,
+    /// How many can't be delivered to it.
+    pub failing: u64,
+    /// How long the worst of its tokens has not been there in its current generation; `null` where all are.
+    pub worst_lag_seconds: Option<u64>,
+    /// How fast it is called; `null` where it isn't open.
+    pub pace: Option<PaceView>,
+    /// The tokens that are delivered to it, the worst first.
+    pub tokens: Vec<TargetTokenView>,
+}
+
+/// Why a call to a target failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetErrorView {
+    /// When.
+    pub at: UtcTime,
+    /// What a person reads.
+    pub words: String,
+}
+
+/// How fast a target is called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaceView {
+    /// A delivery may begin this often.
+    pub interval_seconds: f64,
+    /// So many may begin at once after a rest.
+    pub burst: u32,
+    /// So many may be under way at one time.
+    pub flights: u32,
+}
+
+impl From<store::TargetPace> for PaceView {
+    fn from(pace: store::TargetPace) -> Self {
+        Self { interval_seconds: pace.interval.as_secs_f64(), burst: pace.burst, flights: pace.flights }
+    }
+}
+
+/// A token at one target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TargetTokenView {
+    /// The vault of the token's secret.
+    pub vault: String,
+    /// The token's secret.
+    pub token: String,
+    /// What became of it there.
+    #[serde(flatten)]
+    pub delivery: DeliveryView,
 }
 
 /// A token's deliveries.

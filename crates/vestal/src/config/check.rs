@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use oauth::{DocumentedLifetime, Provider, RequestError};
-use renewal::schedule::{Pacing, check_promise};
+use renewal::schedule::check_promise;
 use secret::Secret;
 use toml::Spanned;
 use toml::de::DeTable;
@@ -52,11 +52,6 @@ impl KnownLifetime {
             Self::Never | Self::Unknown => None,
         }
     }
-}
-
-/// What a provider asks of the pace of renewals, for the formulas.
-pub(super) fn pacing(provider: &Provider) -> Pacing {
-    Pacing { kills_previous: provider.renewal.kills_previous, floor: provider.renewal.floor.unwrap_or_default() }
 }
 
 /// Refuses a bad name in a header.
@@ -290,7 +285,7 @@ fn promise(token: &Found<'_, TokenSettings>, settings: &TokenSettings, provider:
         _ => "as `lifetime` says".to_owned(),
     };
     if let Some(life) = known.length()
-        && let Err(refused) = check_promise(promise.duration(), life, pacing(provider))
+        && let Err(refused) = check_promise(promise.duration(), life, keeper::pacing_of(provider))
     {
         let largest = Period::from(refused.largest).in_round_numbers();
         let message = format!("a promise of {promise} can't hold for a token that lives {}", Period::from(life));

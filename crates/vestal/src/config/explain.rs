@@ -5,18 +5,19 @@
 use core::fmt;
 use core::time::Duration;
 
+use keeper::pacing_of;
 use oauth::{ClientAuth, Provider};
-use renewal::schedule::{largest_promise, renew_at};
-use renewal::{Random, Wall};
+use renewal::schedule::largest_promise;
 use serde::Serialize;
 
-use super::check::{KnownLifetime, pacing};
+use super::check::KnownLifetime;
 use super::definition::{ClientId, Definition, TokenSettings};
 use super::explain_target::{DeliveryExplanation, TargetExplanation, explain_deliveries, explain_targets};
 use super::period::Period;
 use super::secret_reference::{Holder, HomeSecret, SecretReference};
 use super::target::Target;
 use super::{Config, Source, Webhook};
+use crate::forecast::{Versions, renewal_window};
 
 /// What a configuration would do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -158,9 +159,8 @@ fn explain_token(
     let settings = &token.body;
     let known = KnownLifetime::of(settings, provider);
     let promise = settings.promise.map(Period::duration).unwrap_or_default();
-    let window = known.length().map(|life| renewal_window(life, promise, provider));
-    // Half-way between the earliest and the latest is when it is renewed on average.
-    let every = window.map(|(earliest, latest)| (earliest + latest) / 2);
+    let window = known.length().map(|life| renewal_window(life, promise, pacing_of(provider)));
+    let versions = known.length().map(|life| Versions::of(0, life, promise, pacing_of(provider)));
     TokenExplanation {
         name: token.name.clone(),
         vault: settings.vault.to_string(),
@@ -184,7 +184,7 @@ fn explain_token(
         promise: settings.promise.map(Period::seconds),
         promise_words: promise_words(settings.promise, known, provider),
         owner: settings.owner.as_ref().map(|owner| owner.as_str().to_owned()),
-        deliveries: explain_deliveries(token, targets, known, every),
+        deliveries: explain_deliveries(token, targets, known, versions),
     }
 }
 
@@ -229,7 +229,7 @@ fn lifetime_words(known: KnownLifetime, provider: &Provider) -> String {
 
 fn promise_words(promise: Option<Period>, known: KnownLifetime, provider: &Provider) -> String {
     let largest = known.length().map(|life| {
-        let largest = largest_promise(life, pacing(provider));
+        let largest = largest_promise(life, pacing_of(provider));
         let largest = provider.renewal.longest_promise.map_or(largest, |longest| longest.min(largest));
         Period::from(largest).in_round_numbers()
     });
@@ -240,17 +240,6 @@ fn promise_words(promise: Option<Period>, known: KnownLifetime, provider: &Provi
         (None, Some(largest)) => format!("none; up to {largest} could be promised"),
         (None, None) => "none".to_owned(),
     }
-}
-
-/// The earliest and the latest start of a renewal, without an outage. The formula spreads renewals at random, and tells
-/// no bounds; a thousand draws come within a thousandth of them.
-fn renewal_window(life: Duration, promise: Duration, provider: &Provider) -> (Duration, Duration) {
-    let mut random = Random::new(0);
-    let draws = (0..1_000).map(|_| {
-        let at = renew_at(Wall::EPOCH, life, None, pacing(provider), promise, &mut random);
-        at.since(Wall::EPOCH)
-    });
-    draws.fold((Duration::MAX, Duration::ZERO), |(least, most), draw| (least.min(draw), most.max(draw)))
 }
 
 /// A length of time to the nearest fiftieth or so: renewals are spread at random anyway.

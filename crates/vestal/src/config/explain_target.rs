@@ -11,16 +11,11 @@ use super::check::KnownLifetime;
 use super::definition::{Definition, Definitions, Source, TokenSettings};
 use super::delivery::Mode;
 use super::period::Period;
-use super::target::{FileMode, Target, cloud_word};
-
-/// Azure can't back up a secret of more versions than this.
-/// <https://learn.microsoft.com/azure/key-vault/general/backup>
-pub const BACKUP_VERSIONS: u64 = 500;
+use super::target::{FileMode, Target};
+use crate::forecast::{Versions, in_round_numbers, too_many_words};
 
 /// So many names are listed, and the rest counted.
 const NAMES_SHOWN: usize = 5;
-
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// A target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -82,7 +77,7 @@ fn explain_target(target: &Definition<Target>, definitions: &Definitions) -> Tar
         TargetDefinition::AzureKeyVault { url, cloud, authority, credential } => {
             let place = match authority {
                 Some(authority) => format!("{url}, a key vault whose authority is {authority}"),
-                None => format!("{url}, an Azure Key Vault in the cloud `{}`", cloud_word(*cloud)),
+                None => format!("{url}, an Azure Key Vault in the cloud `{}`", cloud.word()),
             };
             (place, Some(sign_in(credential)), azure_rights(!takes.is_empty(), !gives.is_empty(), disables))
         }
@@ -142,22 +137,22 @@ fn azure_rights(writes: bool, reads: bool, disables: bool) -> String {
     }
 }
 
-/// The deliveries of a token that is renewed so often, where that is known.
+/// The deliveries of a token, with what can be foreseen of its versions.
 pub(super) fn explain_deliveries(
     token: &Definition<TokenSettings>,
     targets: &[Definition<Target>],
     known: KnownLifetime,
-    every: Option<Duration>,
+    versions: Option<Versions>,
 ) -> Vec<DeliveryExplanation> {
     let mode = token.body.mode;
     let explained = token.definition().deliver.into_iter().map(|delivery| {
         let target = targets.iter().find(|target| target.row_name() == delivery.target);
         let has_versions =
             target.is_some_and(|target| matches!(target.body.definition, TargetDefinition::AzureKeyVault { .. }));
-        let a_year = every.filter(|_| has_versions).map(|every| (YEAR.as_secs_f64() / every.as_secs_f64()).round());
-        let versions = match (a_year, known) {
+        let forecast = versions.filter(|_| has_versions);
+        let versions = match (forecast, known) {
             _ if !has_versions => String::new(),
-            (Some(number), _) => format!(", about {} versions a year", in_round_numbers(number)),
+            (Some(forecast), _) => format!(", about {} versions a year", in_round_numbers(forecast.a_year())),
             (None, KnownLifetime::Never) => ", one version".to_owned(),
             (None, _) => ", a version each time it is renewed".to_owned(),
         };
@@ -176,8 +171,8 @@ pub(super) fn explain_deliveries(
             "{} as `{name}`{beside}{versions}; looked at every {checked}, and {change}{disable}",
             delivery.target
         );
-        let warning = a_year.filter(|number| *number >= BACKUP_VERSIONS as f64).map(too_many);
-        let versions_a_year = a_year.map(|number| number as u64);
+        let warning = forecast.and_then(Versions::too_many_after).map(too_many);
+        let versions_a_year = forecast.map(Versions::a_year);
         DeliveryExplanation { target: delivery.target, name, versions_a_year, words, warning }
     });
     explained.collect()
@@ -190,22 +185,11 @@ fn name_now(name: &str, mode: Mode) -> String {
     }
 }
 
-fn too_many(versions_a_year: f64) -> String {
-    let days = (BACKUP_VERSIONS as f64 * 365.0 / versions_a_year).floor().max(1.0);
-    format!(
-        "Azure can't back up a secret of more than {BACKUP_VERSIONS} versions, which this one has after about {days} {}, \
-         and lets nobody delete single versions; readers notice nothing",
-        if days == 1.0 { "day" } else { "days" }
-    )
-}
-
-/// Two leading digits, with commas between thousands: what is forecast is no more exact.
-fn in_round_numbers(number: f64) -> String {
-    let unit = 10_f64.powi((number.max(1.0).log10().floor() as i32 - 1).max(0));
-    let digits = format!("{}", (number / unit).round() * unit);
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| core::str::from_utf8(group).unwrap_or_default()).collect();
-    groups.join(",")
+/// That there will be too many versions to be backed up, and when.
+fn too_many(after: Duration) -> String {
+    let days = (after.as_secs_f64() / 86_400.0).floor().max(1.0);
+    let unit = if days == 1.0 { "day" } else { "days" };
+    too_many_words(&format!("which this one has after about {days} {unit}"))
 }
 
 fn listed(names: &[String]) -> String {
@@ -240,19 +224,5 @@ impl fmt::Display for DeliveryExplanation {
             writeln!(out, "  warning        {warning}")?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forecasts_are_told_in_round_numbers() {
-        assert_eq!(in_round_numbers(104.3), "100");
-        assert_eq!(in_round_numbers(17_520.0), "18,000");
-        assert_eq!(in_round_numbers(1_234_567.0), "1,200,000");
-        assert_eq!(in_round_numbers(4.0), "4");
-        assert_eq!(in_round_numbers(0.4), "0");
     }
 }

@@ -42,7 +42,7 @@ pub use definition::{
 pub use delivery::{DeliverySettings, Mode};
 pub use diff::{Action, Change, DefinitionView, FieldChange, Plan, diff, shown};
 pub use explain::{Explanation, explain};
-pub use explain_target::{BACKUP_VERSIONS, DeliveryExplanation, TargetExplanation};
+pub use explain_target::{DeliveryExplanation, TargetExplanation};
 pub use period::{Period, PeriodError};
 pub use place::{Domain, HttpsOrigin, WebhookUrl};
 pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem, ProblemKind, ProblemRecord};

@@ -5,10 +5,10 @@
 use core::str::FromStr;
 use std::path::PathBuf;
 
+use delivery::azure::{PlaceError, VaultAddress};
 use delivery::{Cloud, Credential, TargetDefinition};
 use toml::Spanned;
 use toml::de::DeValue;
-use vault::VaultName;
 
 use super::place::HttpsOrigin;
 use super::problem::{Problem, ProblemKind};
@@ -27,7 +27,7 @@ section! {
         kind: TargetKind = required r#""azure-key-vault""#;
 
         /// The vault's address: the "Vault URI" of its page in the Azure portal.
-        url: HttpsOrigin = optional r#""https://contoso.vault.azure.net""#;
+        url: VaultUrl = optional r#""https://contoso.vault.azure.net""#;
 
         /// The cloud that the vault is in. Left out, the end of its address says it.
         cloud: Cloud = optional r#""public""#;
@@ -104,9 +104,7 @@ impl Target {
     /// Whether a target can hold a secret of this name; the rule if not.
     pub(super) fn admits(&self, name: &str) -> Result<(), &'static str> {
         match &self.definition {
-            TargetDefinition::AzureKeyVault { .. } => vault::SecretName::parse(name)
-                .map(drop)
-                .map_err(|_| "a name there is 1 to 127 letters, digits and hyphens"),
+            TargetDefinition::AzureKeyVault { .. } => delivery::azure::secret_name_fits(name),
             TargetDefinition::File { .. } => delivery::file_name_fits(name),
         }
     }
@@ -229,9 +227,9 @@ impl Section for Target {
         match kind {
             TargetKind::AzureKeyVault => {
                 let (url, TargetCredential { credential, secret }) = (url?, credential?);
-                let cloud = checked_cloud(table, &url, cloud, authority.is_some(), reading)?;
+                let cloud = checked_cloud(table, &url.0, cloud, authority.is_some(), reading)?;
                 let authority = authority.map(|authority| authority.as_str().to_owned());
-                let url = url.as_str().to_owned();
+                let url = url.0.as_str().to_owned();
                 let definition = TargetDefinition::AzureKeyVault { url, cloud, authority, credential };
                 Some(Self { definition, secret })
             }
@@ -245,71 +243,74 @@ impl Section for Target {
     }
 }
 
-/// Azure's clouds: how addresses of vaults end there, and the authority.
-const CLOUDS: [(Cloud, &str, &str, &str); 3] = [
-    (Cloud::Public, "public", ".vault.azure.net", "https://login.microsoftonline.com"),
-    (Cloud::China, "china", ".vault.azure.cn", "https://login.partner.microsoftonline.cn"),
-    (Cloud::UsGovernment, "us-government", ".vault.usgovcloudapi.net", "https://login.microsoftonline.us"),
-];
-
-/// The cloud's name as it is written.
-pub(super) fn cloud_word(cloud: Cloud) -> &'static str {
-    CLOUDS.iter().find(|known| known.0 == cloud).map_or("public", |known| known.1)
-}
-
-/// The cloud of the vault, if its address is one and the settings beside it don't say something else.
+/// The cloud of the vault, if what is set beside its address goes with it.
 fn checked_cloud(
     table: &SectionTable<'_>,
-    url: &HttpsOrigin,
+    address: &VaultAddress,
     said: Option<Cloud>,
     has_authority: bool,
     reading: &mut Reading<'_>,
 ) -> Option<Cloud> {
     let span = |key: &str| table.table.get(key).map_or_else(|| table.header.clone(), Spanned::span);
-    let host = url.as_str().strip_prefix("https://").unwrap_or_default();
-    let known = CLOUDS.iter().find(|(_, _, end, _)| host.ends_with(end));
-    if let Err(why) = vault_url_rule(host, known.map(|known| known.2), has_authority) {
-        let message = "`url` is not the address of an Azure Key Vault";
-        reading.report(Problem::at(ProblemKind::BadValue, span("url"), message).label(why).help(
-            "write the \"Vault URI\" of its page in the Azure portal, without what comes after the host: \
-             `url = \"https://contoso.vault.azure.net\"`\n\
-             of a vault that is in none of Azure's clouds, write its `authority` too",
-        ));
-        return None;
-    }
-    let Some((cloud, word, end, login)) = known else { return Some(said.unwrap_or_default()) };
-    if let Some(other) = said.filter(|said| said != cloud) {
-        let message = format!("`cloud` says `{}`, and the address is one of `{word}`", cloud_word(other));
-        reading.report(
-            Problem::at(ProblemKind::Contradiction, span("cloud"), message)
-                .label(format!("addresses that end with `{end}` are in `{word}`"))
-                .related(span("url"), "the address")
-                .help("take `cloud` out: the address says it; or correct the address"),
-        );
-        return None;
-    }
-    if has_authority {
-        let message = "`authority` beside an address of one of Azure's clouds";
-        reading.report(
-            Problem::at(ProblemKind::Contradiction, span("authority"), message)
-                .label(format!("the authority of this cloud is {login}"))
-                .related(span("url"), "the address")
-                .help("take it out: Vestal's credential is shown to the cloud's own authority alone"),
-        );
-        return None;
-    }
-    Some(*cloud)
+    let error = match address.cloud_with(said, has_authority) {
+        Ok(cloud) => return Some(cloud),
+        Err(error) => error,
+    };
+    let contradiction = |key: &str, message: String, help: &str| {
+        let problem = Problem::at(ProblemKind::Contradiction, span(key), message).label(error.to_string());
+        problem.related(span("url"), "the address").help(help)
+    };
+    reading.report(match error {
+        PlaceError::NoCloud => Problem::at(ProblemKind::BadValue, span("url"), NO_ADDRESS)
+            .label(error.to_string())
+            .help(format!("{VAULT_URI}\nof a vault that is in none of Azure's clouds, write its `authority` too")),
+        PlaceError::OtherCloud { said, is } => contradiction(
+            "cloud",
+            format!("`cloud` says `{}`, and the address is one of `{}`", said.word(), is.word()),
+            "take `cloud` out: the address says it; or correct the address",
+        ),
+        PlaceError::Authority { .. } => contradiction(
+            "authority",
+            "`authority` beside an address of one of Azure's clouds".to_owned(),
+            "take it out: Vestal's credential is shown to the cloud's own authority alone",
+        ),
+    });
+    None
 }
 
-/// What is wrong with a vault's host, whose end is that of a cloud or not.
-fn vault_url_rule(host: &str, end: Option<&str>, has_authority: bool) -> Result<(), String> {
-    let Some(end) = end else {
-        let ends: Vec<_> = CLOUDS.iter().map(|cloud| cloud.2).collect();
-        let why = format!("it ends with none of {}, and there is no `authority`", listed(ends));
-        return if has_authority { Ok(()) } else { Err(why) };
-    };
-    let name = host.strip_suffix(end).unwrap_or_default();
-    VaultName::parse(name).map(drop).map_err(|why| format!("`{name}` is no vault's name: {why}"))
+/// What is said of an address that is none, and where the right one stands.
+const NO_ADDRESS: &str = "`url` is not the address of an Azure Key Vault";
+const VAULT_URI: &str = "write the \"Vault URI\" of its page in the Azure portal, without what comes after the host: \
+                         `url = \"https://contoso.vault.azure.net\"`";
+
+/// The address of a vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultUrl(VaultAddress);
+
+impl Value for VaultUrl {
+    const SHAPE: Shape =
+        Shape { noun: "the address of a key vault", list: "a list of addresses", schema: Schema::Text("^https://") };
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        let Some(text) = value.get_ref().as_str() else {
+            reading.wrong_type(value, Self::SHAPE.noun);
+            return None;
+        };
+        match VaultAddress::parse(text) {
+            Ok(address) => Some(Self(address)),
+            Err(why) => {
+                let help = match why.meant() {
+                    Some(meant) => {
+                        format!("write `url = \"{meant}\"`, the \"Vault URI\" of its page in the Azure portal")
+                    }
+                    None => VAULT_URI.to_owned(),
+                };
+                let problem = Problem::at(ProblemKind::BadValue, value.span(), NO_ADDRESS);
+                reading.report(problem.label(why.to_string()).help(help));
+                None
+            }
+        }
+    }
 }
 
 impl Section for TargetCredential {

@@ -243,8 +243,8 @@ impl Engine {
     pub async fn definitions_changed(&self) -> Result<(), ApplyError> {
         self.keeper.reload_providers().await?;
         let (targets, troubles) = self.opened.bring_up_to_date(&self.records, &self.connector).await?;
-        for trouble in troubles {
-            tracing::warn!("{trouble}");
+        for (target, words) in troubles {
+            tracing::warn!("nothing can be delivered to the target {target}: {words}");
         }
         self.metrics.targets(&targets.keys().cloned().collect::<Vec<_>>());
         self.targets.replace(targets);
@@ -274,6 +274,11 @@ impl Engine {
     /// The targets that are open.
     pub fn targets(&self) -> &Arc<Targets> {
         &self.targets
+    }
+
+    /// Why a target that is declared isn't open, in words.
+    pub fn why_not_open(&self, target: &str) -> Option<String> {
+        self.opened.why_not(target)
     }
 
     /// The audit.

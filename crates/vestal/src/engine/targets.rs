@@ -16,21 +16,25 @@ use crate::connector::{Connector, TargetTransport};
 
 /// The open targets, each with what it was opened from: one whose definition stays the same stays open, with its tokens.
 #[derive(Default)]
-pub(super) struct Opened(Mutex<BTreeMap<String, Open>>);
+pub(super) struct Opened {
+    open: Mutex<BTreeMap<String, Open>>,
+    /// Why the others can't be opened.
+    troubles: Mutex<BTreeMap<String, String>>,
+}
 
 /// A target, and what it was opened from.
 type Open = (TargetDefinition, Arc<dyn Target>);
 
 impl Opened {
-    /// All targets that are declared now. Those that can't be opened are told in words.
+    /// All targets that are declared now. Those that can't be opened are told in words, by name.
     pub(super) async fn bring_up_to_date<S: Store>(
         &self,
         records: &Arc<Records<S>>,
         connector: &Arc<Connector>,
-    ) -> Result<(BTreeMap<String, Arc<dyn Target>>, Vec<String>), RecordError> {
+    ) -> Result<(BTreeMap<String, Arc<dyn Target>>, BTreeMap<String, String>), RecordError> {
         let declared = records.definitions::<TargetDefinition>(DefinitionKind::Target).await?;
-        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut troubles = Vec::new();
+        let mut opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut troubles = BTreeMap::new();
         let mut now = BTreeMap::new();
         for target in declared.into_iter().filter(|target| target.removed.is_none()) {
             let known = opened.get(&target.name).filter(|(definition, _)| *definition == target.body);
@@ -42,17 +46,25 @@ impl Opened {
                 Ok(open) => {
                     now.insert(target.name, (target.body, open));
                 }
-                Err(words) => troubles.push(format!("nothing can be delivered to the target {}: {words}", target.name)),
+                Err(words) => {
+                    troubles.insert(target.name, words);
+                }
             }
         }
         *opened = now;
+        troubles.clone_into(&mut self.troubles.lock().unwrap_or_else(PoisonError::into_inner));
         let targets = opened.iter().map(|(name, (_, target))| (name.clone(), Arc::clone(target))).collect();
         Ok((targets, troubles))
     }
 
+    /// Why a target can't be opened, in words; none where it can, or isn't declared.
+    pub(super) fn why_not(&self, target: &str) -> Option<String> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
+    }
+
     /// The targets whose credential is, or is proven by, this secret.
     pub(super) fn that_use(&self, vault: &VaultName, name: &SecretName) -> Vec<String> {
-        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let uses = |definition: &TargetDefinition| {
             secret_of(definition).is_some_and(|reference| {
                 reference.vault.eq_ignore_ascii_case(vault.as_str())

@@ -92,7 +92,7 @@ fn every_command_prints_one_json_value_with_json() {
 /// Instants are texts, lengths of time say their unit, and nothing counts milliseconds.
 fn hold_to_the_rule_of_times(value: &serde_json::Value, file: &Path) {
     use serde_json::Value;
-    const INSTANTS: [&str; 11] = [
+    const INSTANTS: [&str; 17] = [
         "started",
         "created",
         "updated",
@@ -104,6 +104,12 @@ fn hold_to_the_rule_of_times(value: &serde_json::Value, file: &Path) {
         "obtained",
         "last_repeat",
         "removed",
+        "at",
+        "since",
+        "last_success",
+        "next_try",
+        "changed",
+        "no_backup_from",
     ];
     match value {
         Value::Array(values) => values.iter().for_each(|value| hold_to_the_rule_of_times(value, file)),

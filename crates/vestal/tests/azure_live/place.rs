@@ -7,8 +7,8 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use delivery::azure::{AzureKeyVault, Secrets};
-use delivery::{Cloud, Credential, SecretReference};
+use delivery::azure::{AzureKeyVault, Secrets, VaultAddress};
+use delivery::{Credential, SecretReference};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use secret::Secret;
@@ -23,9 +23,18 @@ pub(crate) fn vault() -> AzureKeyVault {
     let connector = Arc::new(Connector::new(rules()).expect("the authorities in VESTAL_AZURE_CA can be used"));
     let managed = matches!(credential, Credential::ManagedIdentity { .. });
     let transport = Arc::new(TargetTransport::new(connector, managed));
-    let authority = said("AZURE_AUTHORITY_HOST");
-    AzureKeyVault::open(&url, cloud(&url), authority.as_deref(), &credential, Arc::new(FromEnvironment), transport)
-        .unwrap_or_else(|words| panic!("{words}"))
+    let cloud = VaultAddress::parse(&url).unwrap_or_else(|why| panic!("{url}: {why}")).cloud();
+    // A vault in one of Azure's clouds has that cloud's authority.
+    let authority = said("AZURE_AUTHORITY_HOST").filter(|_| cloud.is_none());
+    AzureKeyVault::open(
+        &url,
+        cloud.unwrap_or_default(),
+        authority.as_deref(),
+        &credential,
+        Arc::new(FromEnvironment),
+        transport,
+    )
+    .unwrap_or_else(|words| panic!("{words}"))
 }
 
 /// Now, in Unix seconds.
@@ -97,17 +106,6 @@ fn rules() -> OutboundRules {
         found.unwrap_or_else(|error| panic!("VESTAL_AZURE_CA, {path}: {error}"))
     });
     OutboundRules { allow: allow.collect(), authorities: authorities.unwrap_or_default(), ..OutboundRules::default() }
-}
-
-fn cloud(url: &str) -> Cloud {
-    let host = url.trim_end_matches('/').to_ascii_lowercase();
-    if host.ends_with(".vault.azure.cn") {
-        Cloud::China
-    } else if host.ends_with(".vault.usgovcloudapi.net") {
-        Cloud::UsGovernment
-    } else {
-        Cloud::Public
-    }
 }
 
 /// A variable that is set to something.

@@ -5,6 +5,7 @@ mod calls;
 mod file;
 mod identity;
 mod secrets;
+mod targets;
 mod tokens;
 
 use std::sync::Arc;

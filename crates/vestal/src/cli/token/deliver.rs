@@ -9,6 +9,7 @@ use super::super::style::{self, styled};
 use super::super::table::{Cell, Table, printable};
 use super::super::when::{self, Clock};
 use crate::admin::wire::{Deliveries, DeliveryView, ShadowView};
+use crate::forecast::in_round_numbers;
 
 /// How long a command waits for its deliveries.
 const WAIT: Duration = Duration::from_secs(60);
@@ -53,6 +54,9 @@ pub(super) fn line(delivery: &DeliveryView, clock: &Clock) -> Cell {
     }
     if let Some(lag) = delivery.lag_seconds {
         words.push_str(&format!(", {} behind", when::length_seconds(lag)));
+    }
+    if let Some(number) = delivery.versions_a_year {
+        words.push_str(&format!(", about {} versions a year", in_round_numbers(number)));
     }
     if let Some(failure) = &delivery.failure {
         words.push_str(&format!(" ({}: {failure})", when::plural(delivery.failures.into(), "failure")));

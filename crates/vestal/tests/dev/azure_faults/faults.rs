@@ -192,8 +192,7 @@ fn an_outage_delays_nobody_else_and_ends_with_the_newest_generation() {
     });
     let held = stage.held();
     assert!(held.last().is_some_and(|(generation, _)| *generation <= before + 1), "nothing came through: {held:?}");
-    let lag = stage.delivery()["lag_seconds"].as_u64().unwrap_or_default();
-    assert!(lag > 0, "the lag is shown: {}", stage.delivery());
+    until("the lag is shown", || (stage.delivery()["lag_seconds"].as_u64()? > 0).then_some(()));
     stage.proxy.calm();
     // It is told what is wrong, and not with every try.
     let told = serve.stderr.text().lines().filter(|line| line.contains("can't be reached")).count();

@@ -126,17 +126,19 @@ deliver = [{{ to = "azure"{extra} }}, {{ to = "files" }}]
             return Vec::new();
         }
         let secret = json(&admin(&self.theirs, &["secret", "show", "delivered-token", "--json"], ""));
-        let mut held: Vec<(u64, bool)> = secret["versions"]
+        let mut held: Vec<(String, u64, bool)> = secret["versions"]
             .as_array()
             .expect("versions")
             .iter()
             .map(|version| {
                 let generation = version["tags"]["vestal-generation"].as_str().and_then(|text| text.parse().ok());
-                (generation.unwrap_or_default(), version["enabled"] == true)
+                let created = version["created"].as_str().expect("it tells when").to_owned();
+                (created, generation.unwrap_or_default(), version["enabled"] == true)
             })
             .collect();
-        held.reverse();
-        held
+        // What was made within one second is in no order that Key Vault tells.
+        held.sort();
+        held.into_iter().map(|(_, generation, enabled)| (generation, enabled)).collect()
     }
 
     /// Waits until the key vault holds what is newest at home, and looks at how it came there: no generation twice, and

@@ -86,7 +86,7 @@ fn at_the_vault(request: &Seen) {
             assert_eq!(sent["attributes"]["enabled"], true);
             assert_eq!(sent["contentType"], "text/plain");
             let tags: Vec<&String> = sent["tags"].as_object().expect("it has tags").keys().collect();
-            assert_eq!(tags, ["vestal-generation", "vestal-provider", "vestal-renewed", "vestal-token"]);
+            assert_eq!(tags, ["vestal-generation", "vestal-provider", "vestal-renewed-at", "vestal-token"]);
         }
         ("PATCH", false) => assert_eq!(request.json(), json!({ "attributes": { "enabled": false } })),
         _ => {}

@@ -1,0 +1,119 @@
+//! How each target was found by the deliveries of this process, for people. Nothing is decided by it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use renewal::Wall;
+use store::{TargetError, TargetErrorKind};
+
+/// How a target was found when it was last called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetHealth {
+    /// What the last call found.
+    pub condition: TargetCondition,
+    /// Since when every call has found just that.
+    pub since: Wall,
+    /// The last failure, over or not: what a person reads, and when it was.
+    pub last_error: Option<(String, Wall)>,
+}
+
+/// What a call to a target found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetCondition {
+    /// It answers. What it refuses, it refuses for one name.
+    Reachable,
+    /// It can't be reached, or fails by itself.
+    Unreachable,
+    /// It answers, and asks for fewer calls.
+    Throttling,
+    /// It, or its authority, doesn't take Vestal's credential.
+    CredentialRefused,
+}
+
+impl TargetCondition {
+    /// What a failure says of the target; nothing where it may not even have been called.
+    fn of(kind: TargetErrorKind) -> Option<Self> {
+        match kind {
+            TargetErrorKind::Unreachable => Some(Self::Unreachable),
+            TargetErrorKind::Throttled => Some(Self::Throttling),
+            TargetErrorKind::Unauthenticated => Some(Self::CredentialRefused),
+            TargetErrorKind::Forbidden | TargetErrorKind::Occupied => Some(Self::Reachable),
+            TargetErrorKind::Unfit => None,
+        }
+    }
+
+    /// The words that people read.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Reachable => "reachable",
+            Self::Unreachable => "unreachable",
+            Self::Throttling => "asks for fewer calls",
+            Self::CredentialRefused => "refuses Vestal's credential",
+        }
+    }
+}
+
+/// The targets that were called, by name.
+#[derive(Default)]
+pub(super) struct Healths(Mutex<BTreeMap<String, TargetHealth>>);
+
+impl Healths {
+    pub(super) fn of(&self, target: &str) -> Option<TargetHealth> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
+    }
+
+    /// A delivery there came to its end.
+    pub(super) fn note(&self, target: &str, outcome: Result<(), &TargetError>, now: Wall) {
+        let found = outcome.map_or_else(|error| TargetCondition::of(error.kind), |()| Some(TargetCondition::Reachable));
+        let mut healths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(condition) = found.or_else(|| healths.get(target).map(|known| known.condition)) else {
+            return;
+        };
+        let known =
+            healths.entry(target.to_owned()).or_insert(TargetHealth { condition, since: now, last_error: None });
+        if known.condition != condition {
+            (known.condition, known.since) = (condition, now);
+        }
+        if let Err(error) = outcome {
+            known.last_error = Some((error.words.clone(), now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(kind: TargetErrorKind) -> TargetError {
+        TargetError { kind, words: kind.word().to_owned(), retry_after: None }
+    }
+
+    #[test]
+    fn a_condition_begins_where_the_one_before_ends() {
+        let healths = Healths::default();
+        assert_eq!(healths.of("contoso"), None, "it was never called");
+        let unfit = failed(TargetErrorKind::Unfit);
+        healths.note("contoso", Err(&unfit), Wall(0));
+        assert_eq!(healths.of("contoso"), None, "it still was not");
+        let mut seen = Vec::new();
+        let (down, refused) = (failed(TargetErrorKind::Unreachable), failed(TargetErrorKind::Forbidden));
+        let outcomes = [Ok(()), Ok(()), Err(&down), Err(&unfit), Err(&refused), Ok(())];
+        for (at, outcome) in outcomes.into_iter().enumerate() {
+            healths.note("contoso", outcome, Wall(i64::try_from(at).expect("small")));
+            let health = healths.of("contoso").expect("it was called");
+            seen.push((health.condition.words(), health.since.0, health.last_error.map_or(-1, |(_, at)| at.0)));
+        }
+        assert_eq!(
+            seen,
+            [
+                ("reachable", 0, -1),
+                ("reachable", 0, -1),
+                ("unreachable", 2, 2),
+                ("unreachable", 2, 3),
+                ("reachable", 4, 4),
+                ("reachable", 4, 4),
+            ]
+        );
+        assert_eq!(healths.of("other"), None);
+    }
+}

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{env, fs};
 
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
@@ -62,9 +62,8 @@ impl Identity {
             | Credential::ClientCertificate { certificate: reference, .. } => {
                 Some(self.secrets.open(reference).await.map_err(failed)?)
             }
-            Credential::ManagedIdentity { .. } | Credential::WorkloadIdentity { .. } | Credential::AzureCli { .. } => {
-                None
-            }
+            Credential::WorkloadIdentity { token_file, .. } => Some(federated_token(token_file.as_deref())?),
+            Credential::ManagedIdentity { .. } | Credential::AzureCli { .. } => None,
         };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = |made: &Made| match (&made.of, &secret) {
@@ -103,9 +102,9 @@ impl Identity {
             Credential::WorkloadIdentity { tenant, client_id, token_file } => {
                 let options = WorkloadIdentityCredentialOptions {
                     credential_options: ClientAssertionCredentialOptions { client_options },
-                    client_id: client_id.clone(),
-                    tenant_id: tenant.clone(),
-                    token_file_path: token_file.as_ref().map(PathBuf::from),
+                    client_id: Some(or_variable(client_id.as_deref(), "AZURE_CLIENT_ID", "client_id")?),
+                    tenant_id: Some(or_variable(tenant.as_deref(), "AZURE_TENANT_ID", "tenant")?),
+                    token_file_path: Some(token_file_path(token_file.as_deref())?.into()),
                 };
                 WorkloadIdentityCredential::new(Some(options))?
             }
@@ -138,6 +137,35 @@ impl TokenCredential for Identity {
         }
         token
     }
+}
+
+/// The token that Kubernetes keeps in a file, as it is now: the official credential looks at it every ten minutes alone.
+fn federated_token(declared: Option<&str>) -> azure_core::Result<Secret> {
+    let path = token_file_path(declared)?;
+    let token = fs::read(&path).map_err(|error| {
+        let why = error.to_string();
+        let why = why.split(" (os error").next().unwrap_or_default();
+        failed(format!(
+            "the file {path} with this workload's token can't be read ({why}): see that the pod's service account has a \
+             projected token there"
+        ))
+    })?;
+    Ok(Secret::new(token))
+}
+
+fn token_file_path(declared: Option<&str>) -> azure_core::Result<String> {
+    or_variable(declared, "AZURE_FEDERATED_TOKEN_FILE", "token_file")
+}
+
+/// What was declared, or else what the webhook of Kubernetes puts into the environment.
+fn or_variable(declared: Option<&str>, variable: &str, setting: &str) -> azure_core::Result<String> {
+    let value = declared.map(str::to_owned).or_else(|| env::var(variable).ok());
+    value.filter(|value| !value.is_empty()).ok_or_else(|| {
+        failed(format!(
+            "the environment has no {variable}: see that the pod has the label `azure.workload.identity/use: \"true\"`, or \
+             write `{setting}` into the target's `credential`"
+        ))
+    })
 }
 
 pub(super) fn failed(words: impl Into<String>) -> azure_core::Error {

@@ -4,62 +4,70 @@ use core::error::Error as _;
 use core::time::Duration;
 
 use azure_core::error::ErrorKind;
+use azure_core::http::headers::Headers;
+use azure_core::time::OffsetDateTime;
 use store::{TargetError, TargetErrorKind};
 
-use super::Place;
+use super::directory;
+use super::place::{Place, http_date};
+use super::right::Right;
 use super::transport::Said;
 
 /// What is known of a refusal: its status, and codes from a list of ours. Never its text.
-struct Refused {
-    status: u16,
+pub(super) struct Refused {
+    pub(super) status: u16,
     code: String,
     inner: String,
     /// The directory's numbers, `AADSTS…`.
-    numbers: Vec<u32>,
-    retry_after: Option<Duration>,
-    by_directory: bool,
+    pub(super) numbers: Vec<u32>,
+    pub(super) retry_after: Option<Duration>,
+    /// Whether it is a token that was refused.
+    by_issuer: bool,
 }
 
 /// The failure of a call that wanted `right` for `name`.
 pub(super) fn failure(place: &Place, name: &str, right: Right, error: &azure_core::Error) -> TargetError {
-    match refused(error) {
-        Some(refused) if refused.by_directory => by_directory(place, &refused),
+    let mut failure = match refused(error) {
+        Some(refused) if refused.by_issuer => directory::refusal(place, &refused),
         Some(refused) => by_vault(place, name, right, &refused),
         None => not_answered(place, error),
+    };
+    if failure.kind == TargetErrorKind::Unauthenticated
+        && let Some(apart) = place.clock.apart()
+    {
+        failure.words = format!("{}. {apart}", failure.words);
     }
+    failure
 }
 
 /// Whether the vault says that there is no such secret.
 pub(super) fn is_absent(error: &azure_core::Error) -> bool {
     refused(error)
-        .is_some_and(|refused| !refused.by_directory && refused.status == 404 && refused.code == "SecretNotFound")
+        .is_some_and(|refused| !refused.by_issuer && refused.status == 404 && refused.code == "SecretNotFound")
 }
 
 /// Whether the vault says that the secret is disabled, or not to be used now.
 pub(super) fn is_disabled(error: &azure_core::Error) -> bool {
     refused(error)
-        .is_some_and(|refused| !refused.by_directory && refused.status == 403 && refused.inner == "SecretDisabled")
+        .is_some_and(|refused| !refused.by_issuer && refused.status == 403 && refused.inner == "SecretDisabled")
 }
 
-/// A right that a call needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Right {
-    Get,
-    Set,
-}
-
-impl Right {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Get => "Get",
-            Self::Set => "Set",
-        }
-    }
+/// The secret is one that Key Vault itself keeps, for a certificate of the same name.
+pub(super) fn managed(place: &Place, name: &str) -> TargetError {
+    let words = format!(
+        "the secret {name} of {} belongs to the certificate of that name, and the vault lets nobody else write it: \
+         choose another `name`",
+        place.url
+    );
+    TargetError { kind: TargetErrorKind::Occupied, words, retry_after: None }
 }
 
 fn by_vault(place: &Place, name: &str, right: Right, refused: &Refused) -> TargetError {
-    let (vault, label) = (&place.url, &place.label);
+    let vault = &place.url;
     let (kind, words) = match (refused.status, refused.inner.as_str()) {
+        (403, "SecretManagedByKeyVault") => return managed(place, name),
+        (403, inner) => (TargetErrorKind::Forbidden, forbidden(place, name, right, inner)),
+        (409, inner) => conflict(place, name, inner),
         (401, _) => (
             TargetErrorKind::Unauthenticated,
             format!(
@@ -67,31 +75,11 @@ fn by_vault(place: &Place, name: &str, right: Right, refused: &Refused) -> Targe
                  this credential"
             ),
         ),
-        (403, "ForbiddenByFirewall") => (
-            TargetErrorKind::Forbidden,
-            format!(
-                "the firewall of {vault} refuses this machine's address: in the portal, at the vault's Networking, allow it, \
-                 or run `az keyvault network-rule add --name {label} --ip-address ADDRESS`"
-            ),
-        ),
-        (403, _) => (TargetErrorKind::Forbidden, missing_right(place, name, right)),
         (404, _) => (
             TargetErrorKind::Forbidden,
             format!(
                 "{vault} answers that there is nothing at this address: compare it with the vault's overview in the portal"
             ),
-        ),
-        (409, "ObjectIsDeletedButRecoverable") => (
-            TargetErrorKind::Occupied,
-            format!(
-                "the secret {name} of {vault} is deleted, and its name can't be used until it is recovered or purged: in the \
-                 portal, at the vault's Secrets, 'Manage deleted secrets', or run \
-                 `az keyvault secret recover --vault-name {label} --name {name}`"
-            ),
-        ),
-        (409, _) => (
-            TargetErrorKind::Unreachable,
-            format!("the secret {name} of {vault} is just being changed by somebody else; it is tried again"),
         ),
         (429, _) => (
             TargetErrorKind::Throttled,
@@ -100,8 +88,8 @@ fn by_vault(place: &Place, name: &str, right: Right, refused: &Refused) -> Targe
         (400, _) => (
             TargetErrorKind::Unfit,
             format!(
-                "{vault} doesn't take the secret {name} as it is: a secret that a certificate manages can't be written; \
-                 deliver under another `name`"
+                "{vault} takes what was asked about the secret {name} for a mistake (HTTP 400), and doesn't say which: see in \
+                 the portal, at the vault's Secrets, what is under this name; another `name` may do"
             ),
         ),
         (status, _) => (
@@ -112,93 +100,67 @@ fn by_vault(place: &Place, name: &str, right: Right, refused: &Refused) -> Targe
     TargetError { kind, words, retry_after: refused.retry_after }
 }
 
-fn missing_right(place: &Place, name: &str, right: Right) -> String {
-    let (vault, label, right) = (&place.url, &place.label, right.word());
-    let id = place.client_id.as_deref().unwrap_or("CLIENT-ID");
-    format!(
-        "{vault} refuses it: the credential lacks the right {right} for the secret {name}. Where the vault works with access \
-         policies, in the portal at the vault's Access policies, give the app Get and Set for secrets, or run `az keyvault \
-         set-policy --name {label} --spn {id} --secret-permissions get set`; where it works with roles, at Access control \
-         (IAM), give it 'Key Vault Secrets Officer', or run `az role assignment create --assignee {id} --role \"Key Vault \
-         Secrets Officer\" --scope $(az keyvault show --name {label} --query id -o tsv)`"
-    )
+/// A way that isn't open to this machine, or a right that is missing.
+fn forbidden(place: &Place, name: &str, right: Right, inner: &str) -> String {
+    let Place { url: vault, label, .. } = place;
+    match inner {
+        "ForbiddenByFirewall" => format!(
+            "the firewall of {vault} refuses this machine's address: in the portal, at the vault's Networking, allow it, or \
+             run `az keyvault network-rule add --name {label} --ip-address ADDRESS`"
+        ),
+        "ForbiddenByConnection" => format!(
+            "{vault} can't be reached from the public network, which is all that this machine comes by: bring this machine \
+             into the network of the vault's private endpoint and see that it resolves the vault's name to that; or, in the \
+             portal, at the vault's Networking, allow public access from this machine's address"
+        ),
+        _ => right.missing(place, name),
+    }
 }
 
-fn by_directory(place: &Place, refused: &Refused) -> TargetError {
-    let directory = &place.authority;
-    let says = |number| refused.numbers.contains(&number);
-    let known = [
-        (
-            7_000_215,
-            "the client secret is wrong: copy its Value, not its Secret ID, and set it with `vestal secret set`",
-        ),
-        (
-            7_000_222,
-            "the client secret has expired: in the portal, at the app's Certificates & secrets, make a new one and set it \
-             with `vestal secret set`",
-        ),
-        (
-            700_016,
-            "the directory has no app of this client id: compare client id and tenant with the app's overview in the portal",
-        ),
-        (
-            700_027,
-            "the certificate isn't one of the app's, or its key is another: upload it at the app's Certificates & secrets",
-        ),
-        (
-            90_002,
-            "there is no directory (tenant) of this id: compare it with the overview of Microsoft Entra ID in the portal",
-        ),
-        (700_024, "the assertion's times are wrong: see that this machine's clock is right"),
-        (
-            70_021,
-            "the app has no federated credential that fits this workload's token: compare issuer, subject and audience",
-        ),
-        (
-            700_213,
-            "the app has no federated credential that fits this workload's token: compare issuer, subject and audience",
-        ),
-        (53_003, "a Conditional Access policy of the directory blocks it: ask the directory's administrator"),
-    ];
-    if let Some((number, words)) = known.into_iter().find(|(number, _)| says(*number)) {
-        return TargetError {
-            kind: TargetErrorKind::Unauthenticated,
-            words: format!("{directory} refuses Vestal's credential (AADSTS{number}): {words}"),
-            retry_after: None,
-        };
-    }
-    let (kind, words) = match refused.status {
-        429 => (TargetErrorKind::Throttled, "asks for fewer calls; it is tried again".to_owned()),
-        400 | 401 | 403 => {
-            let number = refused.numbers.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
-            (
-                TargetErrorKind::Unauthenticated,
-                format!(
-                    "refuses Vestal's credential{number}: compare tenant, client id and secret with the app's in the portal"
-                ),
-            )
-        }
-        status => (TargetErrorKind::Unreachable, format!("answered HTTP {status}; it is tried again")),
+/// A name that is taken, for good or for a moment.
+fn conflict(place: &Place, name: &str, inner: &str) -> (TargetErrorKind, String) {
+    let Place { url: vault, label, .. } = place;
+    let for_a_moment = |what| {
+        let words = format!("the secret {name} of {vault} {what} just now; it is tried again");
+        (TargetErrorKind::Unreachable, words)
     };
-    TargetError { kind, words: format!("{directory} {words}"), retry_after: refused.retry_after }
+    match inner {
+        "ObjectIsDeletedButRecoverable" => (
+            TargetErrorKind::Occupied,
+            format!(
+                "the secret {name} of {vault} is deleted, and its name can't be used until it is recovered or purged: in the \
+                 portal, at the vault's Secrets, 'Manage deleted secrets', or run \
+                 `az keyvault secret recover --vault-name {label} --name {name}`"
+            ),
+        ),
+        "ObjectIsBeingDeleted" => for_a_moment("is being deleted by somebody"),
+        "ObjectIsBeingRecovered" => for_a_moment("is being recovered by somebody"),
+        _ => for_a_moment("is being changed by somebody else"),
+    }
 }
 
 fn not_answered(place: &Place, error: &azure_core::Error) -> TargetError {
     let url = &place.url;
     let said = said(error);
-    let because = |otherwise: &str| said.unwrap_or(otherwise).to_owned();
-    let (kind, words) = match innermost(error).kind() {
-        ErrorKind::Io | ErrorKind::Connection => {
-            (TargetErrorKind::Unreachable, format!("{url} can't be reached: {}", because("the call was not answered")))
-        }
+    // An outer error of this kind is one of getting a token.
+    let asked = if matches!(error.kind(), ErrorKind::Credential) { place.issuer() } else { url };
+    let innermost = innermost(error);
+    let (kind, words) = match innermost.kind() {
+        ErrorKind::Io | ErrorKind::Connection => (
+            TargetErrorKind::Unreachable,
+            format!("{asked} can't be reached: {}", said.unwrap_or("the call was not answered")),
+        ),
         ErrorKind::Credential => {
-            let otherwise =
-                "it could not be obtained; see that the identity is there, and that what `credential` names fits";
-            (TargetErrorKind::Unauthenticated, format!("Vestal has no credential for {url}: {}", because(otherwise)))
+            let why = directory::no_token(place, said, &innermost.to_string());
+            (TargetErrorKind::Unauthenticated, format!("Vestal has no credential for {url}: {why}"))
         }
-        _ => (
+        _ if asked == url => (
             TargetErrorKind::Unreachable,
             format!("the answer of {url} can't be understood: see that it is a Key Vault's address"),
+        ),
+        _ => (
+            TargetErrorKind::Unreachable,
+            format!("the answer of {asked} can't be understood: see whether something stands between, such as a proxy"),
         ),
     };
     TargetError { kind, words, retry_after: None }
@@ -217,33 +179,40 @@ fn said(error: &azure_core::Error) -> Option<&str> {
 }
 
 fn refused(error: &azure_core::Error) -> Option<Refused> {
-    let by_directory = matches!(error.kind(), ErrorKind::Credential);
+    let by_issuer = matches!(error.kind(), ErrorKind::Credential);
     let mut error = Some(error);
     while let Some(current) = error {
-        if let ErrorKind::HttpResponse { status, error_code, raw_response } = current.kind() {
-            let body = raw_response.as_ref().map(|response| response.body().as_ref().to_vec()).unwrap_or_default();
-            let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if let ErrorKind::HttpResponse { status, raw_response, .. } = current.kind() {
+            let body = raw_response.as_ref().map(|response| response.body().as_ref()).unwrap_or_default();
+            let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
             let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-            let wait = raw_response.as_ref().and_then(|response| {
-                let headers = response.headers();
-                headers
-                    .iter()
-                    .find(|(name, _)| name.as_str() == "retry-after")
-                    .map(|(_, value)| value.as_str().to_owned())
-            });
-            let numbers = error_code.as_deref().unwrap_or_default().split(',');
+            let numbers = body["error_codes"].as_array().map(Vec::as_slice).unwrap_or_default();
             return Some(Refused {
                 status: u16::from(*status),
                 code: text(&body["error"]["code"]),
                 inner: text(&body["error"]["innererror"]["code"]),
-                numbers: numbers.filter_map(|number| number.trim().parse().ok()).collect(),
-                retry_after: wait.and_then(|wait| wait.trim().parse().ok()).map(Duration::from_secs),
-                by_directory: by_directory || body["error_codes"].is_array(),
+                numbers: numbers.iter().filter_map(|number| number.as_u64()?.try_into().ok()).collect(),
+                retry_after: raw_response.as_ref().and_then(|response| retry_after(response.headers())),
+                by_issuer: by_issuer || body["error_codes"].is_array(),
             });
         }
         error = current.source().and_then(|source| source.downcast_ref());
     }
     None
+}
+
+/// How long to wait: a number of seconds, or a date, which is taken by the clock of whoever wrote it (RFC 9110, section
+/// 10.2.3).
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    let header =
+        |wanted: &str| headers.iter().find(|(name, _)| name.as_str() == wanted).map(|(_, value)| value.as_str());
+    let wait = header("retry-after")?.trim();
+    let seconds = wait.parse().ok().or_else(|| {
+        let theirs = header("date").and_then(http_date);
+        let now = theirs.unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp());
+        Some(u64::try_from(http_date(wait)?.saturating_sub(now)).unwrap_or_default())
+    });
+    seconds.map(Duration::from_secs)
 }
 
 fn innermost(error: &azure_core::Error) -> &azure_core::Error {
@@ -256,6 +225,8 @@ fn innermost(error: &azure_core::Error) -> &azure_core::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -264,7 +235,8 @@ mod tests {
             url: "https://contoso.vault.azure.net".to_owned(),
             label: "contoso".to_owned(),
             authority: "https://login.example.com".to_owned(),
-            client_id: None,
+            credential: crate::Credential::ManagedIdentity { client_id: None },
+            clock: Arc::default(),
         };
         for kind in [ErrorKind::Io, ErrorKind::Connection, ErrorKind::Credential, ErrorKind::Other] {
             let theirs = azure_core::Error::with_message(kind.clone(), "the answer was {\"secret\":\"hush\"}");

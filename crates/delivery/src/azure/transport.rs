@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
-use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode};
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, RawResponse, Request, StatusCode};
+
+use super::place::Clock;
 
 /// The way to Azure: one call, one answer. No redirect is followed and nothing is tried again.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
@@ -39,7 +41,13 @@ pub struct Answer {
 
 /// A transport as the official client's port.
 #[derive(Debug)]
-pub(super) struct Wire(pub(super) Arc<dyn Transport>);
+pub(super) struct Wire {
+    pub(super) transport: Arc<dyn Transport>,
+    /// Where the directory is.
+    pub(super) authority: String,
+    /// Learns the time from each answer.
+    pub(super) clock: Arc<Clock>,
+}
 
 #[async_trait]
 impl HttpClient for Wire {
@@ -51,13 +59,30 @@ impl HttpClient for Wire {
         let headers = request.headers().iter();
         let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned())).collect();
         let call = Call { method: request.method().as_str(), url: request.url().to_string(), headers, body };
-        let answer = self.0.call(call).await.map_err(io)?;
+        let rest = request.url().as_str().strip_prefix(&self.authority);
+        let to_directory = rest.is_some_and(|rest| rest.starts_with('/'));
+        let answer = self.transport.call(call).await.map_err(io)?;
         let mut headers = Headers::new();
         for (name, value) in answer.headers {
-            headers.insert(HeaderName::from(name.to_ascii_lowercase()), HeaderValue::from(value));
+            let name = name.to_ascii_lowercase();
+            if name == "date" {
+                self.clock.told(&value);
+            }
+            headers.insert(HeaderName::from(name), HeaderValue::from(value));
         }
-        Ok(AsyncRawResponse::from_bytes(StatusCode::from(answer.status), headers, answer.body))
+        let status = StatusCode::from(answer.status);
+        if to_directory && answer.status >= 400 {
+            return Err(refusal(status, headers, answer.body));
+        }
+        Ok(AsyncRawResponse::from_bytes(status, headers, answer.body))
     }
+}
+
+/// A refusal of the directory, whole. The client would drop status and headers where the body is no JSON, as that of a
+/// gateway in front isn't, or has an escape in its text.
+fn refusal(status: StatusCode, headers: Headers, body: Vec<u8>) -> azure_core::Error {
+    let raw_response = Some(Box::new(RawResponse::from_bytes(status, headers, body)));
+    azure_core::error::ErrorKind::HttpResponse { status, error_code: None, raw_response }.into_error()
 }
 
 fn io(words: impl Into<String>) -> azure_core::Error {

@@ -110,6 +110,16 @@ fn a_firewall_is_told_from_a_missing_right() {
 }
 
 #[test]
+fn a_vault_without_public_access_is_told_from_a_missing_right() {
+    rides_out(
+        2,
+        "GET",
+        Fault::Answer(403, Vec::new(), refusal("Forbidden", "ForbiddenByConnection")),
+        Some("private endpoint"),
+    );
+}
+
+#[test]
 fn a_name_that_is_soft_deleted_is_told_with_the_way_to_get_it_back() {
     rides_out(
         2,
@@ -124,8 +134,8 @@ fn a_secret_that_a_certificate_manages_is_told_with_what_to_do_instead() {
     rides_out(
         2,
         "PUT",
-        Fault::Answer(400, Vec::new(), refusal("BadParameter", "")),
-        Some("a secret that a certificate manages can't be written"),
+        Fault::Answer(403, Vec::new(), refusal("Forbidden", "SecretManagedByKeyVault")),
+        Some("belongs to the certificate of that name"),
     );
 }
 

@@ -96,7 +96,7 @@ impl<'a> OpenFolder<'a> {
 
     /// A file's content, or its first bytes, one more than `most`, where it is larger. `None` where there is no file.
     pub(super) fn content(&self, name: &str, most: usize) -> Result<Option<Content>, TargetError> {
-        let failed = |error: &io::Error| trouble::of_system("read", &self.path(name), error);
+        let failed = |error: &io::Error| trouble::of_system(trouble::READ, &self.path(name), error);
         // Not to wait for the other end of a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
@@ -129,8 +129,26 @@ impl<'a> OpenFolder<'a> {
         fchmod(&file, mode).map_err(|errno| failed(&errno.into()))?;
         if owner.user.is_some() {
             fchown(&file, owner.user, None).map_err(|errno| self.not_given(name, errno))?;
+            self.still_readable(name)?;
         }
         file.sync_all().map_err(|error| failed(&error))
+    }
+
+    /// Refuses to give a file away for good: what is delivered is read back, now and at each look.
+    fn still_readable(&self, name: &str) -> Result<(), TargetError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(_) => Ok(()),
+            Err(Errno::ACCESS) => Err(trouble::forbidden(format!(
+                "Vestal's user, {}, could not read back what it gives to user {} in {}: let the group read \
+                 (`mode = \"0640\"`) and set `group` to one that Vestal's user is in, or give the service the capability \
+                 CAP_DAC_READ_SEARCH beside CAP_CHOWN",
+                rustix::process::geteuid(),
+                self.settings.owner.as_deref().unwrap_or("as it is"),
+                self.settings.folder.display()
+            ))),
+            Err(errno) => Err(trouble::of_system(trouble::READ, &self.path(name), &errno.into())),
+        }
     }
 
     /// Removes a file that waits to take its place, if it is there.
@@ -159,8 +177,8 @@ impl<'a> OpenFolder<'a> {
         let FileSettings { folder, owner, group, .. } = self.settings;
         let (owner, group) = (owner.as_deref().unwrap_or("as it is"), group.as_deref().unwrap_or("as it is"));
         trouble::forbidden(format!(
-            "Vestal's user, {}, may not give files in {} away (user: {owner}, group: {group}): make it a member of the \
-             group, or give the service the capability CAP_CHOWN",
+            "Vestal's user, {}, may not give files in {} away (user: {owner}, group: {group}): give the service the \
+             capability CAP_CHOWN, or leave `owner` out and make Vestal's user a member of the group",
             rustix::process::geteuid(),
             folder.display()
         ))

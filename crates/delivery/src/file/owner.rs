@@ -40,7 +40,7 @@ fn number(name: &str, kind: &str, list: &Path) -> Result<u32, TargetError> {
         return name.parse().ok().filter(|number| *number != u32::MAX).ok_or_else(unknown);
     }
     let too_large = fs::metadata(list).is_ok_and(|metadata| metadata.len() > LARGEST_LIST_BYTES);
-    let text = fs::read(list).map_err(|error| trouble::of_system("read", list, &error))?;
+    let text = fs::read(list).map_err(|error| trouble::of_system(trouble::READ, list, &error))?;
     let text = String::from_utf8_lossy(if too_large { &[] } else { &text });
     let entry = text.lines().map(|line| line.split(':')).find_map(|mut fields| {
         let found = fields.next() == Some(name);

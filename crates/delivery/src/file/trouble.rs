@@ -26,10 +26,17 @@ pub(super) fn unfit(words: String) -> TargetError {
     TargetError { kind: TargetErrorKind::Unfit, words, retry_after: None }
 }
 
+/// What is done when a file is looked at, which takes another right than all else.
+pub(super) const READ: &str = "read";
+
 /// What the system's refusal to do something, such as `write`, with a file means.
 pub(super) fn of_system(what: &str, path: &Path, error: &io::Error) -> TargetError {
     let path = path.display();
     match Errno::from_io_error(error) {
+        Some(Errno::ACCESS | Errno::PERM) if what == READ => forbidden(format!(
+            "Vestal's user, {}, may not read {path}, and so can't see what is there: remove it, or let that user read it",
+            rustix::process::geteuid()
+        )),
         Some(Errno::ACCESS | Errno::PERM) => forbidden(format!(
             "Vestal's user may not {what} {path}: give user {} the right to write in that folder",
             rustix::process::geteuid()
@@ -78,6 +85,9 @@ mod tests {
             error
         };
         assert_eq!(words(Errno::ACCESS).kind, TargetErrorKind::Forbidden);
+        assert!(words(Errno::ACCESS).words.contains("the right to write in that folder"));
+        let unread = of_system(READ, Path::new("/run/tokens/a"), &Errno::ACCESS.into());
+        assert!(unread.words.contains("may not read /run/tokens/a") && !unread.words.contains("write"), "{unread}");
         assert_eq!(words(Errno::NOSPC).kind, TargetErrorKind::Unreachable);
         assert!(words(Errno::NOSPC).words.contains("no room"));
         assert!(words(Errno::ROFS).words.contains("mount it writable"));

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use store::TargetErrorKind;
+use delivery::{FileSettings, FileTarget};
+use store::contract::block_on;
+use store::{Target as _, TargetErrorKind};
 
 use super::{InFolder, parcel};
 
@@ -94,6 +96,79 @@ fn an_owner_that_files_cannot_be_given_to_is_said() {
     assert_eq!(error.kind, TargetErrorKind::Forbidden);
     assert!(error.words.contains("CAP_CHOWN"), "{error}");
     assert_eq!(files.files(), [".vestal.lock"]);
+}
+
+/// Says which folder, mode, owner and group a child is to write with. Not a setting of anybody's: tests alone know it.
+const CHILD: &str = "DELIVERY_TEST_RIGHTS";
+
+/// Nobody's user, and a group that it is in.
+const NOBODY: &str = "65534";
+
+/// The child's part: it delivers as the user that it runs as, and says what came of it.
+#[test]
+#[ignore = "it is to run as somebody else: the tests below run it in a process of its own"]
+fn deliver_as_somebody_else() {
+    let said = std::env::var(CHILD).expect("the parent sets it");
+    let [folder, mode, owner, group] = said.split(' ').collect::<Vec<_>>().try_into().expect("it says four things");
+    let named = |text: &str| (text != "-").then(|| text.to_owned());
+    let target = FileTarget::new(FileSettings {
+        folder: folder.into(),
+        mode: u32::from_str_radix(mode, 8).expect("it is octal"),
+        owner: named(owner),
+        group: named(group),
+    });
+    for generation in 1..=2 {
+        match block_on(target.write("a", &parcel("abc", generation))).and_then(|_| block_on(target.read("a"))) {
+            Ok(held) => assert_eq!(held.and_then(|held| held.mark).map(|mark| mark.generation), Some(generation)),
+            Err(error) => return println!("refused: {error}"),
+        }
+    }
+    println!("delivered twice");
+}
+
+/// Delivers as nobody with these capabilities, in a folder of nobody's: what the child says, and the files.
+fn as_nobody(capabilities: &[&str], mode: &str, owner: &str, group: &str) -> (String, Vec<String>) {
+    let files = InFolder::new();
+    chown(files.folder.path(), Some(65534), Some(65534)).expect("root may");
+    let kept = capabilities.iter().fold("-all".to_owned(), |kept, one| format!("{kept},+{one}"));
+    let child = Command::new("setpriv")
+        .args(["--reuid", NOBODY, "--regid", NOBODY, "--groups", "23456"])
+        .args(["--inh-caps", &kept, "--ambient-caps", &kept])
+        .arg(std::env::current_exe().expect("we run"))
+        .args(["--exact", "rights::deliver_as_somebody_else", "--ignored", "--nocapture"])
+        .env(CHILD, format!("{} {mode} {owner} {group}", files.folder.path().display()))
+        .output()
+        .expect("there is setpriv");
+    let said = String::from_utf8_lossy(&child.stdout) + String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{said}");
+    (said.into_owned(), files.files())
+}
+
+#[test]
+fn a_file_that_is_given_away_can_be_read_back_or_is_not_given() {
+    if !we_are_root() {
+        println!("only root may run a child as somebody else");
+        return;
+    }
+    let delivered = |capabilities: &[&str], mode, owner, group| {
+        let (said, files) = as_nobody(capabilities, mode, owner, group);
+        assert!(said.contains("delivered twice"), "{said}");
+        assert_eq!(files, [".a.vestal.json", ".vestal.lock", "a"]);
+    };
+    delivered(&["chown", "dac_read_search"], "600", "12345", "-");
+    delivered(&["chown"], "640", "12345", "23456");
+    delivered(&[], "640", "-", "23456");
+
+    let refused = |capabilities: &[&str], mode, owner, group, words: &str| {
+        let (said, files) = as_nobody(capabilities, mode, owner, group);
+        assert!(said.contains(words), "{said}");
+        assert_eq!(files, [".vestal.lock"], "nothing is left that it could not read");
+    };
+    refused(&["chown"], "600", "12345", "-", "CAP_DAC_READ_SEARCH beside CAP_CHOWN");
+    refused(&["chown"], "600", "12345", "23456", "let the group read");
+    refused(&["chown"], "640", "12345", "34567", "set `group` to one that Vestal's user is in");
+    refused(&[], "640", "12345", "23456", "the capability CAP_CHOWN");
+    refused(&[], "640", "-", "34567", "make Vestal's user a member of the group");
 }
 
 #[test]

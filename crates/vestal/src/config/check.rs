@@ -18,6 +18,7 @@ use super::period::Period;
 use super::problem::{Problem, ProblemKind};
 use super::process::{ObserveSettings, ServerSettings};
 use super::provider::ProviderTables;
+use super::secret_reference::TargetName;
 use super::setting::Reading;
 use super::suggest::with_article;
 
@@ -58,10 +59,7 @@ impl KnownLifetime {
 pub(super) fn name(kind: &str, name: &str, span: Range<usize>, table: &DeTable<'_>, reading: &mut Reading<'_>) {
     let rule = match kind {
         "vault" => VaultName::parse(name).err().map(|why| why.to_string()),
-        // A target's name stands where vaults' names do.
-        "target" => {
-            VaultName::parse(name).err().map(|why| why.to_string().replace("a vault's name", "a target's name"))
-        }
+        "target" => name.parse::<TargetName>().err(),
         "provider" => {
             (!oauth::is_provider_name(name)).then(|| "a provider's name is 1 to 64 of `a-z`, `0-9` and `-`".to_owned())
         }

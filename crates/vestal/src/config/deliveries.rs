@@ -1,5 +1,5 @@
-//! What tokens and targets say of each other: each token once at each target, no two of them in one place, and no
-//! credential read from where it can't be.
+//! What tokens and targets say of each other: one target for each place, each token once at each target, no two of them
+//! under one name, and no credential read from where it can't be.
 
 use core::ops::Range;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use super::target::Target;
 /// Targets that are right in themselves, by their names in lower case.
 type Targets<'a> = BTreeMap<String, &'a Target>;
 
-/// A name at a place: what is written there is written by one token. Names have no case.
+/// A name at a target: what is written there is written by one token. Names have no case.
 type Spot<'a> = (&'a str, String);
 
 /// Checks what tokens, in the order of the file, say of targets.
@@ -32,6 +32,7 @@ pub(super) fn check(
     tokens: &[(&Found<'_, TokenSettings>, &TokenSettings)],
     reading: &mut Reading<'_>,
 ) {
+    one_for_each_place(targets, reading);
     let targets: Targets<'_> =
         targets.iter().filter_map(|target| Some((target.name.to_ascii_lowercase(), target.body.as_ref()?))).collect();
     let mut written = BTreeMap::new();
@@ -53,7 +54,7 @@ pub(super) fn check(
             let place = vault_of(token, key);
             if matches!(target.definition, TargetDefinition::File { .. }) {
                 reading.report(from_a_folder(place, key, target_name));
-            } else if let Some((writer, span)) = written.get(&(target.place(), secret.folded().to_owned())) {
+            } else if let Some((writer, span)) = written.get(&(target_name.as_str(), secret.folded().to_owned())) {
                 let message = format!("`{key}` of `{}` would be overwritten by a token", token.name);
                 reading.report(
                     Problem::at(ProblemKind::Contradiction, place, message)
@@ -83,6 +84,34 @@ pub(super) fn own_vaults(targets: &[Found<'_, Target>], server: &ServerSettings,
                     .help("take the target out: a token is in its vault already, without being delivered"),
             );
         }
+    }
+}
+
+/// Targets at one address or folder. Each keeps a pace of its own, and both together would be faster than the place
+/// allows.
+fn one_for_each_place(targets: &[Found<'_, Target>], reading: &mut Reading<'_>) {
+    let mut known: BTreeMap<&str, &Found<'_, Target>> = BTreeMap::new();
+    for target in targets {
+        let Some(body) = &target.body else { continue };
+        let Some(first) = known.get(body.place()) else {
+            known.insert(body.place(), target);
+            continue;
+        };
+        let key = match body.definition {
+            TargetDefinition::AzureKeyVault { .. } => "url",
+            TargetDefinition::File { .. } => "folder",
+        };
+        let message = format!("the targets `{}` and `{}` are one place", first.name, target.name);
+        reading.report(
+            Problem::at(ProblemKind::Contradiction, target.span(key), message)
+                .label("the second time")
+                .related(first.span(key), "the first time")
+                .help(format!(
+                    "take one of them out, and write `{}` wherever the other stands: a target keeps the pace of its place, \
+                     and two of them would not",
+                    first.name
+                )),
+        );
     }
 }
 
@@ -120,7 +149,7 @@ struct Delivery<'a, 'b> {
     index: usize,
 }
 
-impl<'a> Delivery<'a, '_> {
+impl<'a, 'b> Delivery<'a, 'b> {
     /// Whether an entry before it has the same target.
     fn is_again(&self) -> bool {
         self.settings.deliver[..self.index].iter().any(|before| before.to == self.delivery.to)
@@ -136,18 +165,10 @@ impl<'a> Delivery<'a, '_> {
             .help("keep one of the two; for a second name there, write a second token with another `secret`")
     }
 
-    /// Another entry has a target that is the same vault under another name.
-    fn same_place(&self, target: &Target) -> Problem {
-        let message = format!("`{}` is delivered to one place twice", self.token.name);
-        Problem::at(ProblemKind::Contradiction, self.span("to"), message)
-            .label(format!("another target of it is at {} too", target.place()))
-            .help("keep one of the two; of two targets at one address, one is enough")
-    }
-
-    fn check<'t>(
+    fn check(
         &self,
-        target: &'t Target,
-        written: &mut BTreeMap<Spot<'t>, (&'a str, Range<usize>)>,
+        target: &Target,
+        written: &mut BTreeMap<Spot<'b>, (&'a str, Range<usize>)>,
         reading: &mut Reading<'_>,
     ) {
         let Some(secret) = secret_of(self.token, self.settings) else {
@@ -180,11 +201,8 @@ impl<'a> Delivery<'a, '_> {
                 .report(problem.help("give it another name there: `name = \"discord-api-oauth-token\"` in `deliver`"));
         }
         for name in [Some(name), in_shadow].into_iter().flatten() {
-            let spot = (target.place(), name.to_ascii_lowercase());
+            let spot = (to, name.to_ascii_lowercase());
             if let Some((other, first)) = written.get(&spot) {
-                if *other == self.token.name {
-                    return reading.report(self.same_place(target));
-                }
                 let message = format!("two tokens would be delivered to `{to}` as `{name}`");
                 return reading.report(
                     Problem::at(ProblemKind::SecretManagedTwice, place, message)

@@ -81,16 +81,12 @@ fn explain_target(target: &Definition<Target>, definitions: &Definitions) -> Tar
             };
             (place, Some(sign_in(credential)), azure_rights(!takes.is_empty(), !gives.is_empty(), disables))
         }
-        TargetDefinition::File { folder, mode, owner, group } => {
-            let mode = FileMode::shown(*mode);
-            let given_away = owner.is_some() || group.is_some();
+        TargetDefinition::File { folder, mode: bits, owner, group } => {
+            let mode = FileMode::shown(*bits);
+            let needs = folder_rights(*bits, owner.as_deref(), group.as_deref());
             let owner = owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
             let group = group.as_ref().map(|group| format!(", group {group}")).unwrap_or_default();
-            let needs = match given_away {
-                true => "to write into the folder, and to give files away: as root, or with CAP_CHOWN",
-                false => "to write into the folder",
-            };
-            (format!("{folder}, a folder of files of mode {mode}{owner}{group}"), None, needs.to_owned())
+            (format!("{folder}, a folder of files of mode {mode}{owner}{group}"), None, needs)
         }
     };
     TargetExplanation { name, source: target.source.clone(), place, authentication, needs, takes, gives }
@@ -127,13 +123,36 @@ fn sign_in(credential: &Credential) -> String {
 fn azure_rights(writes: bool, reads: bool, disables: bool) -> String {
     match (writes, reads) {
         // Each delivery looks at what is there before and after it writes.
-        (true, _) if disables => "Get and Set on secrets (Set lets it disable superseded versions too); with RBAC the \
-             role Key Vault Secrets Officer, or getSecret, setSecret and update"
-            .to_owned(),
-        (true, _) => "Get and Set on secrets; with RBAC the role Key Vault Secrets Officer, or getSecret and setSecret"
+        (true, _) if disables => {
+            "Get and Set on secrets (Set lets it disable superseded versions too); with RBAC a role \
+             with getSecret, setSecret and update and nothing else, which docs/azure.md has"
+                .to_owned()
+        }
+        (true, _) => "Get and Set on secrets; with RBAC a role with getSecret and setSecret and nothing else, which \
+             docs/azure.md has"
             .to_owned(),
         (false, true) => "Get on secrets; with RBAC the role Key Vault Secrets User".to_owned(),
         (false, false) => "nothing yet: no token is delivered there or obtained from there".to_owned(),
+    }
+}
+
+/// The rights in a folder. What is delivered is read back, also where it belongs to somebody else.
+fn folder_rights(mode: u32, owner: Option<&str>, group: Option<&str>) -> String {
+    let group_reads = mode & 0o040 != 0;
+    match (owner, group) {
+        (None, None) => "to write into the folder".to_owned(),
+        (None, Some(group)) => {
+            format!("to write into the folder, and to be in the group {group}, or root, or to have CAP_CHOWN")
+        }
+        (Some(_), Some(group)) if group_reads => format!(
+            "to write into the folder, to give files away (as root, or with CAP_CHOWN), and to be in the group {group}, to \
+             read them back"
+        ),
+        (Some(_), _) => {
+            "to write into the folder, to give files away, and to read them back: as root, or with CAP_CHOWN \
+             and CAP_DAC_READ_SEARCH"
+                .to_owned()
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Secrets by their names: where a setting takes a secret, the file names the place that holds it.
 
+use core::str::FromStr;
+
 use serde::Serialize;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -54,6 +56,15 @@ impl TargetName {
     }
 }
 
+impl FromStr for TargetName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = VaultName::parse(text).map(Self);
+        named.map_err(|why| why.to_string().replace("a vault's name", "a target's name"))
+    }
+}
+
 /// A secret in a vault of Vestal's own, which is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeSecret {
@@ -97,12 +108,12 @@ impl Value for TargetName {
         Shape { noun: "the name of a target", list: "a list of targets", schema: Schema::Text(PATTERN) };
 
     fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
-        let name: VaultName = read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
+        let name: Self = read_text(value, reading, ProblemKind::BadName, Self::SHAPE.noun)?;
         if reading.names.targets.contains_key(name.as_str()) {
-            return Some(Self(name));
+            return Some(name);
         }
         if reading.names.vaults.contains_key(name.as_str()) {
-            let message = format!("`{name}` is a vault of Vestal's own, and a target is wanted here");
+            let message = format!("`{}` is a vault of Vestal's own, and a target is wanted here", name.as_str());
             reading.report(
                 Problem::at(ProblemKind::UnknownReference, value.span(), message).label("this is a vault").help(
                     "write the name of a `[target.NAME]`: a token is in its own vault already, without being delivered",

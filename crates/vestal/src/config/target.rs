@@ -3,7 +3,7 @@
 //! A table has a kind, which says which of the settings are its own: [`KindKeys`] is the list.
 
 use core::str::FromStr;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use delivery::azure::{PlaceError, VaultAddress};
 use delivery::{Cloud, Credential, TargetDefinition};
@@ -40,7 +40,7 @@ section! {
         credential: TargetCredential = optional r#"{ kind = "managed-identity" }"#;
 
         /// The folder in which each token is a file. It must be there when the first token is delivered.
-        folder: PathBuf = optional r#""/run/tokens""#;
+        folder: Folder = optional r#""/run/tokens""#;
 
         /// Each file's mode, in octal. A mode that lets everybody read a token is refused. Left out, it is `0600`.
         mode: FileMode = optional r#""0640""#;
@@ -234,7 +234,7 @@ impl Section for Target {
                 Some(Self { definition, secret })
             }
             TargetKind::File => {
-                let folder = folder?.display().to_string();
+                let folder = folder?.0.display().to_string();
                 let mode = mode.unwrap_or(FileMode::DEFAULT).0;
                 let definition = TargetDefinition::File { folder, mode, owner: text(owner), group: text(group) };
                 Some(Self { definition, secret: None })
@@ -371,6 +371,25 @@ impl Value for TargetCredential {
             reading.redactions.mask(value.span());
         }
         SectionTable::read_nested(value, Self::SHAPE.noun, reading)
+    }
+}
+
+/// The folder of a file target, in the one spelling that it has: two targets of one folder are told by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder(PathBuf);
+
+impl Value for Folder {
+    const SHAPE: Shape = PathBuf::SHAPE;
+
+    fn read(value: &Spanned<DeValue<'_>>, reading: &mut Reading<'_>) -> Option<Self> {
+        let path = PathBuf::read(value, reading)?;
+        let written = Path::new(value.get_ref().as_str().unwrap_or_default());
+        if written.components().any(|part| part == Component::ParentDir) {
+            let why = "where `..` leads is for the disk to say: write the path without";
+            reading.bad_value(ProblemKind::BadValue, value.span(), "a folder's own path", why);
+            return None;
+        }
+        Some(Self(path.components().collect()))
     }
 }
 

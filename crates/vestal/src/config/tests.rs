@@ -310,7 +310,7 @@ fn the_authority_is_the_domain_unless_another_is_named() {
 
 /// What examples refer to.
 const SURROUNDINGS: &str = "[vault.contoso]\n[app.reader]\n[target.contoso-azure]\nkind = \"azure-key-vault\"\n\
-    url = \"https://contoso.vault.azure.net\"\ncredential = { kind = \"managed-identity\" }\n";
+    url = \"https://fabrikam.vault.azure.net\"\ncredential = { kind = \"managed-identity\" }\n";
 
 /// Settings that a target of one kind must have, and a target of the other can't: they stand beside their own kind.
 fn kind_of_target(setting: &Setting) -> (&'static str, &'static [&'static str]) {

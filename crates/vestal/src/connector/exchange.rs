@@ -1,4 +1,4 @@
-//! One request and its answer on a fresh connection, over HTTP/1.1.
+//! A request and its answer on a connection, over HTTP/1.1.
 
 use super::error::{NotSent, SendError, Unknown};
 use super::{HEAD_LIMIT, HEADER_COUNT_LIMIT};
@@ -95,7 +95,7 @@ pub(super) async fn exchange(
 }
 
 /// Puts a request of another client's into the form that goes onto the wire: as [`wire_form`] does, but for the reserved
-/// headers, which are left out where that client has set them.
+/// headers, which are left out where that client has set them, and on a connection that may go on.
 pub(super) fn plain_form(
     method: http::Method,
     url: &url::Url,
@@ -109,6 +109,7 @@ pub(super) fn plain_form(
     let request = HttpRequest { method: oauth::Method::Post, url: url.clone(), headers, body: Secret::new(body) };
     let is_empty = request.body.expose().is_empty();
     let mut wire = wire_form(request, authority)?;
+    wire.headers_mut().remove(http::header::CONNECTION);
     // RFC 9110, section 8.6: a method that may have a body says that it has none. The HTTP library leaves that out, and
     // strict servers answer 411.
     if is_empty && [http::Method::PUT, http::Method::POST, http::Method::PATCH].contains(&method) {
@@ -118,50 +119,94 @@ pub(super) fn plain_form(
     Ok(wire)
 }
 
-/// Sends the request, and reads the answer as far as the limits and the deadline let it.
-pub(super) async fn converse(
+/// Sends the request on a connection that is closed after it.
+async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: http::Request<Full<Bytes>>,
     host: &str,
     end: Instant,
     deadline: Duration,
-) -> Result<(http::response::Parts, Secret, BodyEnd), SendError> {
-    let not_sent = |why| SendError::NotSent { host: host.to_owned(), why };
-    let unknown = |why| SendError::Unknown { host: host.to_owned(), why };
+) -> Result<WholeAnswer, SendError> {
+    let mut conversation = Conversation::open(stream, host).await?;
+    conversation.ask(request, host, end, deadline).await
+}
 
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_LIMIT)
-        .max_headers(HEADER_COUNT_LIMIT)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| not_sent(NotSent::ClosedEarly))?;
-    let _driver = AbortOnDrop(tokio::spawn(async move {
-        // The error reaches the request itself too; here it would only be said twice.
-        drop(connection.await);
-    }));
+/// An answer: head, body as far as it came, and how that ended.
+pub(super) type WholeAnswer = (http::response::Parts, Secret, BodyEnd);
 
-    let answer = match timeout_at(end, sender.try_send_request(request)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(mut error)) => {
-            // The library hands the request back only where it never began to write it.
-            let never_written = error.take_message().is_some();
-            let error = error.into_error();
-            return Err(if never_written { not_sent(NotSent::ClosedEarly) } else { unknown(what_happened(&error)) });
-        }
-        Err(_) => return Err(unknown(Unknown::DeadlinePassed(deadline))),
-    };
-    let (head, body) = answer.into_parts();
-    // RFC 9112, section 6.3: with neither header, nothing but the end of the connection ends the body.
-    let announced = [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
-    let end_is_announced = announced.iter().any(|header| head.headers.contains_key(header));
-    let (body, whole) = read_body(body, end).await;
-    let end = match whole {
-        true => BodyEnd::Whole,
-        false if end_is_announced || body.len() >= BODY_LIMIT => BodyEnd::Cut,
-        // Old servers close without TLS's word of the end (`close_notify`), or not at all: what came may be all.
-        false => BodyEnd::Unconfirmed,
-    };
-    Ok((head, body, end))
+/// An open connection, on which one request is answered after the other.
+pub(super) struct Conversation {
+    sender: http1::SendRequest<Full<Bytes>>,
+    _driver: AbortOnDrop,
+}
+
+impl Conversation {
+    /// Begins to speak HTTP on a connection.
+    pub(super) async fn open(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        host: &str,
+    ) -> Result<Self, SendError> {
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_LIMIT)
+            .max_headers(HEADER_COUNT_LIMIT)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|_| SendError::NotSent { host: host.to_owned(), why: NotSent::ClosedEarly })?;
+        let driver = AbortOnDrop(tokio::spawn(async move {
+            // The error reaches the request itself too; here it would only be said twice.
+            drop(connection.await);
+        }));
+        Ok(Self { sender, _driver: driver })
+    }
+
+    /// Sends the request, and reads the answer as far as the limits and the deadline let it.
+    pub(super) async fn ask(
+        &mut self,
+        request: http::Request<Full<Bytes>>,
+        host: &str,
+        end: Instant,
+        deadline: Duration,
+    ) -> Result<WholeAnswer, SendError> {
+        let not_sent = |why| SendError::NotSent { host: host.to_owned(), why };
+        let unknown = |why| SendError::Unknown { host: host.to_owned(), why };
+        let answer = match timeout_at(end, self.sender.try_send_request(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(mut error)) => {
+                // The library hands the request back only where it never began to write it.
+                let never_written = error.take_message().is_some();
+                let error = error.into_error();
+                return Err(if never_written {
+                    not_sent(NotSent::ClosedEarly)
+                } else {
+                    unknown(what_happened(&error))
+                });
+            }
+            Err(_) => return Err(unknown(Unknown::DeadlinePassed(deadline))),
+        };
+        let (head, body) = answer.into_parts();
+        // RFC 9112, section 6.3: with neither header, nothing but the end of the connection ends the body.
+        let announced = [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
+        let end_is_announced = announced.iter().any(|header| head.headers.contains_key(header));
+        let (body, whole) = read_body(body, end).await;
+        let end = match whole {
+            true => BodyEnd::Whole,
+            false if end_is_announced || body.len() >= BODY_LIMIT => BodyEnd::Cut,
+            // Old servers close without TLS's word of the end (`close_notify`), or not at all: what came may be all.
+            false => BodyEnd::Unconfirmed,
+        };
+        Ok((head, body, end))
+    }
+
+    /// Whether another request may follow, once the answer before was read whole: neither side has said or done
+    /// otherwise.
+    pub(super) async fn may_go_on(&mut self, end: Instant) -> bool {
+        matches!(timeout_at(end, self.sender.ready()).await, Ok(Ok(())))
+    }
+
+    /// Whether the other side was still there when it was last heard of.
+    pub(super) fn is_open(&self) -> bool {
+        self.sender.is_ready()
+    }
 }
 
 /// Reads the body up to the limit, and tells whether its end came. From here on there is an answer, and it is handed on

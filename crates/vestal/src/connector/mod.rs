@@ -15,6 +15,7 @@ mod azure;
 mod dial;
 mod error;
 mod exchange;
+mod kept;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -633,3 +633,68 @@ async fn a_put_or_post_without_a_body_says_that_it_has_none() {
         assert_eq!(lengths, 1, "{method}: {seen}");
     }
 }
+
+/// A vault that answers one request after the other on a connection, until `last` says that it hangs up instead.
+async fn vault_that_goes_on(last: impl Fn(&str) -> bool + Send + Sync + 'static) -> (Provider, Arc<AtomicUsize>) {
+    let (requests, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(last));
+    let counter = requests.clone();
+    let provider = Provider::start(move |mut stream, mut request| {
+        let (counter, last) = (counter.clone(), last.clone());
+        async move {
+            while !request.is_empty() {
+                counter.fetch_add(1, SeqCst);
+                if last(&String::from_utf8_lossy(&request)) {
+                    return;
+                }
+                drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await);
+                request = read_request(&mut stream).await;
+            }
+        }
+    })
+    .await;
+    (provider, requests)
+}
+
+async fn call(transport: &TargetTransport, method: &'static str, url: &str) -> Result<u16, String> {
+    use delivery::azure::{Call, Transport as _};
+    let call = Call { method, url: url.to_owned(), headers: Vec::new(), body: Vec::new() };
+    transport.call(call).await.map(|answer| answer.status)
+}
+
+#[tokio::test]
+async fn calls_to_one_target_share_a_connection() {
+    let (vault, requests) = vault_that_goes_on(|_| false).await;
+    let transport = TargetTransport::new(Arc::new(vault.connector()), false);
+    for method in ["GET", "PUT", "GET", "PATCH"] {
+        assert_eq!(call(&transport, method, &vault.url()).await, Ok(200));
+    }
+    assert_eq!((vault.connections.load(SeqCst), requests.load(SeqCst)), (1, 4));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_it_rested_is_replaced() {
+    let vault = Provider::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    let transport = TargetTransport::new(Arc::new(vault.connector()), false);
+    for _ in 0..5 {
+        assert_eq!(call(&transport, "GET", &vault.url()).await, Ok(200));
+    }
+    assert_eq!(vault.connections.load(SeqCst), 5);
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_arrived_is_not_made_again() {
+    let (vault, requests) = vault_that_goes_on(|request| request.starts_with("PUT")).await;
+    let transport = TargetTransport::new(Arc::new(vault.connector()), false);
+    assert_eq!(call(&transport, "GET", &vault.url()).await, Ok(200));
+    let error = call(&transport, "PUT", &vault.url()).await.expect_err("it was closed without an answer");
+    assert!(error.contains("no answer was received"), "{error}");
+    assert_eq!(requests.load(SeqCst), 2, "the write was sent once");
+    // What changes nothing is: the vault hangs up on the first of two.
+    let hangs_up = AtomicUsize::new(0);
+    let (vault, requests) = vault_that_goes_on(move |_| hangs_up.fetch_add(1, SeqCst) == 1).await;
+    let transport = TargetTransport::new(Arc::new(vault.connector()), false);
+    for _ in 0..2 {
+        assert_eq!(call(&transport, "GET", &vault.url()).await, Ok(200));
+    }
+    assert_eq!(requests.load(SeqCst), 3);
+}

@@ -141,15 +141,15 @@ fn folder_rights(mode: u32, owner: Option<&str>, group: Option<&str>) -> String 
     let group_reads = mode & 0o040 != 0;
     match (owner, group) {
         (None, None) => "to write into the folder".to_owned(),
-        (None, Some(group)) => {
-            format!("to write into the folder, and to be in the group {group}, or root, or to have CAP_CHOWN")
-        }
+        (None, Some(group)) => format!(
+            "to write into the folder, and to give files to the group: as a member of {group}, as root, or with CAP_CHOWN"
+        ),
         (Some(_), Some(group)) if group_reads => format!(
-            "to write into the folder, to give files away (as root, or with CAP_CHOWN), and to be in the group {group}, to \
-             read them back"
+            "to write into the folder, to give files away and to read them back: as root, or with CAP_CHOWN and as a member \
+             of {group}"
         ),
         (Some(_), _) => {
-            "to write into the folder, to give files away, and to read them back: as root, or with CAP_CHOWN \
+            "to write into the folder, to give files away and to read them back: as root, or with CAP_CHOWN \
              and CAP_DAC_READ_SEARCH"
                 .to_owned()
         }

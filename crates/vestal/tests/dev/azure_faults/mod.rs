@@ -2,8 +2,10 @@
 
 mod contract;
 mod faults;
+mod identity_endpoint;
 mod kill;
 mod proxy;
+mod sign_in;
 mod wire;
 
 use std::path::PathBuf;
@@ -22,11 +24,24 @@ struct Stage {
     proxy: Proxy,
     folder: Folder,
     config: PathBuf,
+    /// Variables that the Vestal that renews finds.
+    environment: Vec<(&'static str, String)>,
 }
+
+/// The credential of a target whose app registration has a client secret.
+const CLIENT_SECRET: &str = r#"kind = "client-secret"
+tenant = "adfs"
+client_id = "{client_id}"
+client_secret = { vault = "home", secret = "azure-client-secret" }"#;
 
 impl Stage {
     /// The API's tokens live for so many seconds. `extra` are further settings of the delivery.
     fn set(lifetime: u32, extra: &str) -> Self {
+        Self::signing_in(CLIENT_SECRET, lifetime, extra)
+    }
+
+    /// The same with another credential, in which `{client_id}` stands for that of the Vestal that plays Azure.
+    fn signing_in(credential: &str, lifetime: u32, extra: &str) -> Self {
         let (theirs, folder) = (Folder::new(), Folder::new());
         let mut command = dev(&theirs, lifetime);
         command.arg("--json");
@@ -57,10 +72,7 @@ kind = "azure-key-vault"
 url = "https://dev.vault.localhost:{port}"
 authority = "https://localhost:{port}"
 [target.azure.credential]
-kind = "client-secret"
-tenant = "adfs"
-client_id = "{client_id}"
-client_secret = {{ vault = "home", secret = "azure-client-secret" }}
+{credential}
 [target.files]
 kind = "file"
 folder = "{files}"
@@ -79,16 +91,18 @@ deliver = [{{ to = "azure"{extra} }}, {{ to = "files" }}]
                 ca = ca.display(),
                 proxy_ca = certificate.authority.display(),
                 port = proxy.port,
-                client_id = azure.var("AZURE_CLIENT_ID"),
+                credential = credential.replace("{client_id}", azure.var("AZURE_CLIENT_ID")),
                 files = folder.path().join("tokens").display(),
             ),
         );
-        Self { theirs, azure, proxy, folder, config }
+        Self { theirs, azure, proxy, folder, config, environment: Vec::new() }
     }
 
     /// Starts the Vestal that renews, without its credentials.
     fn serve(&self) -> Running {
-        let serve = Running::start(vestal(&self.folder).arg("serve").arg("--config").arg(&self.config));
+        let mut command = vestal(&self.folder);
+        command.arg("serve").arg("--config").arg(&self.config).envs(self.environment.clone());
+        let serve = Running::start(&mut command);
         serve.line(says_ready);
         serve
     }

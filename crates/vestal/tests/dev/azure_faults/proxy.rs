@@ -55,16 +55,29 @@ impl Seen {
         self.is(method) && self.path.starts_with("/secrets/delivered-token")
     }
 
+    /// The fields of its form.
+    pub(crate) fn form(&self) -> BTreeMap<String, String> {
+        url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
+    }
+
     pub(crate) fn is_sign_in(&self) -> bool {
         self.method == "POST" && self.path.ends_with("/token")
     }
 }
+
+/// Looks at a request: the body to hand on, or what is answered in place of the vault.
+pub(crate) type Judge = Arc<dyn Fn(&Seen) -> Result<String, Refusal> + Send + Sync>;
+
+/// Status, headers and body of an answer.
+pub(crate) type Refusal = (u16, Vec<(&'static str, String)>, Value);
 
 /// What is done to a request.
 #[derive(Clone)]
 pub(crate) enum Fault {
     /// This is answered in place of the vault.
     Answer(u16, Vec<(&'static str, String)>, Value),
+    /// Somebody looks at it, and hands on another body in its place or refuses it.
+    Judge(Judge),
     /// The connection breaks off before the vault sees anything.
     Reset,
     /// The vault does it, and the connection breaks off before its answer.
@@ -248,13 +261,11 @@ async fn pass(
     };
     match fault {
         None => answered(upstream.send(&seen).await?),
-        Some(Fault::Answer(status, headers, body)) => {
-            let mut response = Response::builder().status(status).header("content-type", "application/json");
-            for (name, value) in headers {
-                response = response.header(name, value);
-            }
-            answered(response.body(Full::from(body.to_string())).expect("it is a response"))
-        }
+        Some(Fault::Answer(status, headers, body)) => answered(refused((status, headers, body))),
+        Some(Fault::Judge(judge)) => match judge(&seen) {
+            Ok(body) => answered(upstream.send(&Seen { body, ..seen }).await?),
+            Err(refusal) => answered(refused(refusal)),
+        },
         Some(Fault::Reset) => Err(BrokenOff),
         Some(Fault::ResetAfterwards) => {
             upstream.send(&seen).await?;
@@ -270,6 +281,14 @@ async fn pass(
             match hold().await {}
         }
     }
+}
+
+fn refused((status, headers, body): Refusal) -> Response<Full<Bytes>> {
+    let mut response = Response::builder().status(status).header("content-type", "application/json");
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::from(body.to_string())).expect("it is a response")
 }
 
 impl Upstream {

@@ -128,8 +128,7 @@ fn described(description: &Value, schema: &Value, name: &str) -> Option<Value> {
 fn at_the_authority(stage: &Stage, request: &Seen) {
     assert_eq!(request.path, "/adfs/oauth2/v2.0/token");
     assert!(request.headers["content-type"].starts_with("application/x-www-form-urlencoded"));
-    let form: std::collections::BTreeMap<String, String> =
-        url::form_urlencoded::parse(request.body.as_bytes()).into_owned().collect();
+    let form = request.form();
     assert_eq!(form["grant_type"], "client_credentials");
     assert_eq!(form["client_id"], stage.azure.var("AZURE_CLIENT_ID"));
     assert_eq!(form["scope"], format!("https://vault.localhost:{}/.default", stage.proxy.port));

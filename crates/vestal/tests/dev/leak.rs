@@ -6,6 +6,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use crate::azure_faults::Stage;
+use crate::azure_faults::proxy::{Fault, Seen};
 use crate::client::VaultClient;
 use crate::process::{Dev, Folder, admin, dev, until};
 
@@ -94,6 +96,91 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     haystacks.push(("stdout".into(), stdout.into_bytes()));
     haystacks.push(("stderr".into(), stderr.into_bytes()));
     files_below(&folder.data(), &mut haystacks);
+
+    let found: Vec<_> = haystacks.iter().flat_map(|(place, bytes)| secrets.in_bytes(place, bytes)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The same of a Vestal that delivers: to a vault that plays Azure, on a bad day, and into a folder.
+#[test]
+fn no_secret_shows_in_any_output_of_a_vestal_that_delivers() {
+    let mut stage = Stage::set(600, ", disable_superseded = true");
+    stage.environment = ["RUST_LOG", "VESTAL_LOG"].map(|variable| (variable, "trace".to_owned())).to_vec();
+    let text = "what-Azure-says-and-nobody-must-see-5f1d0a7e";
+    let refusal = |inner: &str| {
+        let error = serde_json::json!({ "code": text, "message": text, "innererror": { "code": inner, "text": text } });
+        serde_json::json!({ "error": error, "error_description": text })
+    };
+    let mut secrets = Secrets::default();
+    secrets.add("what Azure says", text);
+    secrets.add("the client secret at Azure", stage.azure.var("AZURE_CLIENT_SECRET"));
+    let stray = "stray-secret-that-azure-does-not-know-0815";
+    secrets.add("a client secret that Azure refuses", stray);
+
+    let (serve, ready) = stage.serve_with(&["--json"]);
+    for (status, inner) in [(403, "ForbiddenByRbac"), (409, "ObjectIsBeingDeleted"), (500, ""), (429, "")] {
+        stage.proxy.rule(1, Fault::Answer(status, Vec::new(), refusal(inner)), |seen| seen.is_delivery("PUT"));
+    }
+    stage.proxy.rule(1, Fault::Answer(503, Vec::new(), refusal("")), Seen::is_sign_in);
+    stage.give_credentials();
+    let folder = stage.folder.path().join("tokens");
+    for _ in 0..3 {
+        stage.until_delivered();
+        let token = fs::read_to_string(folder.join("delivered-token")).expect("it is delivered");
+        secrets.add("a generation of the token", &token);
+        stage.renew();
+    }
+    // Its client secret is changed to a wrong one, when Azure wants it again.
+    stage.until_delivered();
+    admin(&stage.folder, &["secret", "set", "azure-client-secret"], stray);
+    stage.proxy.rule(1, Fault::Answer(401, Vec::new(), refusal("")), |seen| seen.is_delivery("GET"));
+    stage.renew();
+    assert!(serve.stderr.wait(|line| line.contains("AADSTS7000215")).is_some(), "{}", serve.stderr.text());
+    admin(&stage.folder, &["secret", "set", "azure-client-secret"], stage.azure.var("AZURE_CLIENT_SECRET"));
+    stage.until_delivered();
+    let last = fs::read_to_string(folder.join("delivered-token")).expect("it is delivered");
+    secrets.add("the last generation of the token", &last);
+    // Somebody's own value, by hand: it is repaired, and is no more for everybody's eyes than the token.
+    let by_hand = "by-hand-in-the-folder-4711";
+    secrets.add("what somebody wrote by hand", by_hand);
+    fs::write(folder.join("delivered-token"), by_hand).expect("the folder is ours");
+    admin(&stage.folder, &["token", "deliver", "delivered-token"], "");
+    stage.until_delivered();
+    for seen in stage.proxy.seen() {
+        if let Some(token) = seen.headers.get("authorization").and_then(|header| header.strip_prefix("Bearer ")) {
+            secrets.add("an access token of Azure", token);
+        }
+    }
+
+    let mut haystacks: Vec<(String, Vec<u8>)> = Vec::new();
+    let facts: serde_json::Value = serde_json::from_str(ready.trim_start_matches("ready ")).expect("it says JSON");
+    let metrics = format!("{}/metrics", facts["observe"].as_str().expect("it says where metrics are"));
+    let client = VaultClient::new(&stage.azure).client;
+    haystacks.push((metrics.clone(), client.send("GET", &metrics, &[], "").text.into_bytes()));
+    for command in [
+        &["token", "show", "delivered-token"][..],
+        &["token", "show", "delivered-token", "--json"],
+        &["token", "deliver", "delivered-token", "--json"],
+        &["token", "history", "delivered-token", "--json"],
+        &["target", "list", "--json"],
+        &["target", "show", "azure"],
+        &["target", "show", "azure", "--json"],
+        &["target", "show", "files", "--json"],
+    ] {
+        haystacks.push((command.join(" "), admin(&stage.folder, command, "").into_bytes()));
+    }
+    // The file of a token holds the token. All else that stands beside it doesn't.
+    files_below(stage.folder.path(), &mut haystacks);
+    haystacks.retain(|(place, _)| !place.ends_with("/tokens/delivered-token"));
+    assert!(
+        haystacks.iter().any(|(place, _)| place.ends_with(".delivered-token.vestal.json")),
+        "its sidecar is searched"
+    );
+    let (_, stdout, stderr) = serve.stop();
+    assert!(stderr.len() > 1_000, "at TRACE there is much to search");
+    haystacks.push(("stdout".into(), stdout.into_bytes()));
+    haystacks.push(("stderr".into(), stderr.into_bytes()));
+    files_below(&stage.folder.data(), &mut haystacks);
 
     let found: Vec<_> = haystacks.iter().flat_map(|(place, bytes)| secrets.in_bytes(place, bytes)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -4,7 +4,7 @@ mod contract;
 mod faults;
 mod identity_endpoint;
 mod kill;
-mod proxy;
+pub(crate) mod proxy;
 mod sign_in;
 mod wire;
 
@@ -18,14 +18,14 @@ use crate::oidc::free_port;
 use crate::process::{Dev, Folder, Running, admin, dev, says_ready, until, vestal};
 
 /// The Vestal that plays Azure, the proxy in front of it, and the Vestal that renews at home.
-struct Stage {
+pub(crate) struct Stage {
     theirs: Folder,
-    azure: Dev,
-    proxy: Proxy,
-    folder: Folder,
-    config: PathBuf,
+    pub(crate) azure: Dev,
+    pub(crate) proxy: Proxy,
+    pub(crate) folder: Folder,
+    pub(crate) config: PathBuf,
     /// Variables that the Vestal that renews finds.
-    environment: Vec<(&'static str, String)>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 /// The credential of a target whose app registration has a client secret.
@@ -36,7 +36,7 @@ client_secret = { vault = "home", secret = "azure-client-secret" }"#;
 
 impl Stage {
     /// The API's tokens live for so many seconds. `extra` are further settings of the delivery.
-    fn set(lifetime: u32, extra: &str) -> Self {
+    pub(crate) fn set(lifetime: u32, extra: &str) -> Self {
         Self::signing_in(CLIENT_SECRET, lifetime, extra)
     }
 
@@ -99,16 +99,21 @@ deliver = [{{ to = "azure"{extra} }}, {{ to = "files" }}]
     }
 
     /// Starts the Vestal that renews, without its credentials.
-    fn serve(&self) -> Running {
+    pub(crate) fn serve(&self) -> Running {
+        self.serve_with(&[]).0
+    }
+
+    /// The same with more arguments; with it, the line in which it says that it is ready.
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> (Running, String) {
         let mut command = vestal(&self.folder);
-        command.arg("serve").arg("--config").arg(&self.config).envs(self.environment.clone());
+        command.arg("serve").arg("--config").arg(&self.config).args(arguments).envs(self.environment.clone());
         let serve = Running::start(&mut command);
-        serve.line(says_ready);
-        serve
+        let ready = serve.line(says_ready);
+        (serve, ready)
     }
 
     /// Gives it its credentials, as the Vestal that plays Azure has them.
-    fn give_credentials(&self) {
+    pub(crate) fn give_credentials(&self) {
         admin(&self.folder, &["secret", "set", "azure-client-secret"], self.azure.var("AZURE_CLIENT_SECRET"));
         for name in ["client-id", "client-credentials"] {
             admin(&self.folder, &["secret", "set", name], &admin(&self.theirs, &["get", name], ""));
@@ -122,7 +127,7 @@ deliver = [{{ to = "azure"{extra} }}, {{ to = "files" }}]
     }
 
     /// Makes a new generation, whatever the schedule says.
-    fn renew(&self) {
+    pub(crate) fn renew(&self) {
         admin(&self.folder, &["token", "renew", "delivered-token"], "");
     }
 
@@ -157,7 +162,7 @@ deliver = [{{ to = "azure"{extra} }}, {{ to = "files" }}]
 
     /// Waits until the key vault holds what is newest at home, and looks at how it came there: no generation twice, and
     /// none after a newer one.
-    fn until_delivered(&self) -> Vec<(u64, bool)> {
+    pub(crate) fn until_delivered(&self) -> Vec<(u64, bool)> {
         let held = until("the newest generation is delivered", || {
             let held = self.held();
             let newest = held.last()?.0;

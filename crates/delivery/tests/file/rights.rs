@@ -106,7 +106,7 @@ const NOBODY: &str = "65534";
 
 /// The child's part: it delivers as the user that it runs as, and says what came of it.
 #[test]
-#[ignore = "it is to run as somebody else: the tests below run it in a process of its own"]
+#[ignore = "it runs as somebody else: a_file_that_is_given_away_can_be_read_back_or_is_not_given runs it so"]
 fn deliver_as_somebody_else() {
     let said = std::env::var(CHILD).expect("the parent sets it");
     let [folder, mode, owner, group] = said.split(' ').collect::<Vec<_>>().try_into().expect("it says four things");

@@ -26,7 +26,7 @@ section! {
         /// for `azure-key-vault`, `folder`, `mode`, `owner` and `group` for `file`.
         kind: TargetKind = required r#""azure-key-vault""#;
 
-        /// The vault's address: the "Vault URI" of its page in the Azure portal.
+        /// The vault's address: the "Vault URI" of its page in the Azure portal. No two targets have the same.
         url: VaultUrl = optional r#""https://contoso.vault.azure.net""#;
 
         /// The cloud that the vault is in. Left out, the end of its address says it.
@@ -39,16 +39,19 @@ section! {
         /// What Vestal proves its identity with there.
         credential: TargetCredential = optional r#"{ kind = "managed-identity" }"#;
 
-        /// The folder in which each token is a file. It must be there when the first token is delivered.
+        /// The folder in which each token is a file. It must be there when the first token is delivered. No two targets
+        /// have the same. `docs/files.md` says what its readers must know.
         folder: Folder = optional r#""/run/tokens""#;
 
         /// Each file's mode, in octal. A mode that lets everybody read a token is refused. Left out, it is `0600`.
         mode: FileMode = optional r#""0640""#;
 
-        /// The user that owns the files, by name or number. Left out, the user that runs Vestal.
+        /// The user that owns the files, by name or number. Left out, the user that runs Vestal. Another one takes the
+        /// right to give files away and, unless `group` lets Vestal's user read them, to read them all the same.
         owner: Text = optional r#""app""#;
 
-        /// The group of the files, by name or number.
+        /// The group of the files, by name or number: one that Vestal's user is in, or it takes the right to give files
+        /// away.
         group: Text = optional r#""app""#;
     }
 }

@@ -259,7 +259,7 @@ fn a_machine_without_an_identity_is_told_so() {
 
 /// The child's part, in a network of its own in which the address of the metadata service is this machine's.
 #[test]
-#[ignore = "it takes an address that isn't everybody's: the test below runs it in a network of its own"]
+#[ignore = "it takes an address for itself: a_virtual_machine_signs_in_with_its_managed_identity runs it in a network of its own"]
 fn sign_in_at_the_metadata_service() {
     let stage = Stage::signing_in("kind = \"managed-identity\"", LONG, "");
     let token = VaultClient::new(&stage.azure).bearer().to_owned();

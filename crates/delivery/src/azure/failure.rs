@@ -113,7 +113,12 @@ fn forbidden(place: &Place, name: &str, right: Right, inner: &str) -> String {
              into the network of the vault's private endpoint and see that it resolves the vault's name to that; or, in the \
              portal, at the vault's Networking, allow public access from this machine's address"
         ),
-        _ => right.missing(place, name),
+        // An access policy of the form that its portal page calls a compound identity.
+        "ForbiddenByPolicy" => format!(
+            "the access policy of {vault} names the app as one that acts for somebody else, and Vestal acts for itself: in the \
+             portal, at the vault's Access policies, make it anew with the app as principal, and leave Application empty"
+        ),
+        inner => right.missing(place, name, inner),
     }
 }
 

@@ -56,29 +56,50 @@ impl Right {
         }
     }
 
-    /// That the credential lacks it for a secret, and how to give it.
-    pub(super) fn missing(self, place: &Place, name: &str) -> String {
-        let Place { url, label, .. } = place;
+    /// That the credential lacks it for a secret, and how to give it. `inner` is the vault's code, which says in newer
+    /// answers by which of its two models of access it judged.
+    pub(super) fn missing(self, place: &Place, name: &str, inner: &str) -> String {
+        let (url, purpose) = (&place.url, self.purpose());
+        let (by_policy, by_role) = (self.by_policy(place), self.by_role(place));
+        let how = match inner {
+            "AccessDenied" => by_policy,
+            "ForbiddenByRbac" => by_role,
+            _ => {
+                format!("where the vault works with access policies, {by_policy}; where it works with roles, {by_role}")
+            }
+        };
+        let right = match inner {
+            "ForbiddenByRbac" => format!("a role with the data action `{}`", self.data_action()),
+            _ => format!("the right {}", self.permission()),
+        };
+        format!("{url} refuses it: the credential lacks {right}, to {purpose} the secret {name}. To give it: {how}")
+    }
+
+    fn by_policy(self, place: &Place) -> String {
+        let (label, permission, permissions) = (&place.label, self.permission(), self.permissions());
         let Principal { who, option, id } = place.principal();
-        let (purpose, permission, permissions, action) =
-            (self.purpose(), self.permission(), self.permissions(), self.data_action());
-        let role = self.role();
         let beside = match self {
             Self::Get => " (`get set` where tokens are delivered there too)",
             Self::Set | Self::Update => "",
         };
+        format!(
+            "in the portal, at the vault's Access policies, give {who} {permission} for secrets, or run `az keyvault \
+             set-policy --name {label} {option} {id} --secret-permissions {permissions}`{beside}"
+        )
+    }
+
+    fn by_role(self, place: &Place) -> String {
+        let (label, action, role) = (&place.label, self.data_action(), self.role());
+        let Principal { who, id, .. } = place.principal();
         let from = match self {
             Self::Get => "",
-            Self::Set => ", which docs/azure.md has,",
-            Self::Update => ", to which docs/azure.md says how to add it,",
+            Self::Set => ", which docs/azure.md has",
+            Self::Update => ", to which docs/azure.md says how to add that",
         };
         format!(
-            "{url} refuses it: the credential lacks the right {permission} to {purpose} the secret {name}. Where the vault \
-             works with access policies, in the portal at the vault's Access policies, give {who} {permission} for secrets, \
-             or run `az keyvault set-policy --name {label} {option} {id} --secret-permissions {permissions}`{beside}; \
-             where it works with roles, at Access control (IAM), give {who} a role with the data action `{action}`: the \
-             role '{role}'{from} is the least; or run `az role assignment create --assignee {id} --role \"{role}\" --scope \
-             $(az keyvault show --name {label} --query id -o tsv)`"
+            "in the portal, at the vault's Access control (IAM), give {who} the least role with `{action}`, that is \
+             '{role}'{from}; or run `az role assignment create --assignee {id} --role \"{role}\" --scope $(az keyvault show \
+             --name {label} --query id -o tsv)`"
         )
     }
 }

@@ -61,17 +61,18 @@ fn a_name_that_somebody_deletes_or_recovers_is_told_as_such() {
 
 #[test]
 fn each_call_names_its_own_right_and_no_more() {
-    let azure = Azure::whose_vault_says(refusal(403, "ForbiddenByRbac"));
+    // Older answers don't say by which model the vault judged.
+    let azure = Azure::whose_vault_says(refusal(403, ""));
     let target = azure.target(&client_secret());
     let read = target.read().err().expect("it is refused").words;
     let write = target.write().expect_err("it is refused").words;
     let disable = target.disable().expect_err("it is refused").words;
     for (words, right, action, role, permissions) in [
-        (&read, "the right Get to read", "getSecret/action", "'Key Vault Secrets User'", "--secret-permissions get`"),
-        (&write, "the right Set to write", "setSecret/action", "'Vestal delivery'", "--secret-permissions get set`"),
+        (&read, "the right Get, to read", "getSecret/action", "'Key Vault Secrets User'", "--secret-permissions get`"),
+        (&write, "the right Set, to write", "setSecret/action", "'Vestal delivery'", "--secret-permissions get set`"),
         (
             &disable,
-            "the right Set to disable superseded versions of",
+            "the right Set, to disable superseded versions of",
             "Microsoft.KeyVault/vaults/secrets/update/action",
             "'Vestal delivery'",
             "--secret-permissions get set`",
@@ -85,8 +86,21 @@ fn each_call_names_its_own_right_and_no_more() {
 }
 
 #[test]
+fn a_right_is_given_by_the_model_that_the_vault_works_with() {
+    for (inner, told, not_told) in [
+        ("AccessDenied", "lacks the right Get, to read", "role assignment"),
+        ("ForbiddenByRbac", "lacks a role with the data action", "set-policy"),
+        ("ForbiddenByPolicy", "leave Application empty", "lacks"),
+    ] {
+        let azure = Azure::whose_vault_says(refusal(403, inner));
+        let words = azure.target(&client_secret()).read().err().expect("it is refused").words;
+        assert!(words.contains(told) && !words.contains(not_told), "{inner}: {words}");
+    }
+}
+
+#[test]
 fn the_command_that_gives_a_right_names_the_principal_as_its_kind_wants() {
-    let azure = Azure::whose_vault_says(refusal(403, "ForbiddenByRbac"));
+    let azure = Azure::whose_vault_says(refusal(403, "AccessDenied"));
     for (client_id, option) in [(None, "--object-id OBJECT-ID"), (Some("mine"), "--spn mine")] {
         let words = azure.target(&managed_identity(client_id)).read().err().expect("it is refused").words;
         assert!(words.contains(option) && words.contains("managed identity"), "{words}");

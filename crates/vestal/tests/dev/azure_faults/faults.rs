@@ -95,7 +95,7 @@ fn a_missing_right_to_read_is_another() {
         2,
         "GET",
         Fault::Answer(403, Vec::new(), refusal("Forbidden", "AccessDenied")),
-        Some("lacks the right Get"),
+        Some("lacks the right Get, to read"),
     );
 }
 

@@ -4,7 +4,7 @@ use core::future::Future;
 use core::time::Duration;
 
 use oauth::{HttpAnswer, HttpRequest};
-use renewal::Moment;
+use renewal::{Moment, Wall};
 use store::TargetErrorKind;
 use vault::{SecretName, VaultName};
 
@@ -47,7 +47,8 @@ pub trait Observer: Send + Sync + 'static {
     /// Something became of a delivery.
     fn delivery(&self, event: &DeliveryEvent<'_>);
 
-    /// How long the first of what is due at a target has waited.
+    /// For how long a target has lacked what it should hold, of the delivery that has waited longest; zero where it lacks
+    /// nothing.
     fn delivery_lag(&self, target: &str, lag: Duration);
 
     /// Something is wrong with the keeper's own surroundings, in words without a secret.
@@ -115,5 +116,21 @@ pub enum DeliveryOutcome {
     Changed {
         /// Whether it was delivered again over the change.
         repaired: bool,
+    },
+    /// It has waited for long, and was perhaps not even tried: its target is held. Told once until it is delivered.
+    Waiting {
+        /// Since when the target lacks what it should hold.
+        since: Wall,
+        /// Why, as far as that is known: what a person reads.
+        words: String,
+    },
+    /// The target holds the generation, and superseded versions can't be disabled there. Told once for each kind of failure.
+    NotDisabled {
+        /// The kind of failure.
+        kind: TargetErrorKind,
+        /// What a person reads.
+        words: String,
+        /// How many versions readers can still get.
+        versions: u64,
     },
 }

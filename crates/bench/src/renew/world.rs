@@ -269,7 +269,9 @@ impl Observer for Count {
     fn delivery(&self, event: &DeliveryEvent<'_>) {
         match event.outcome {
             DeliveryOutcome::Delivered { .. } => drop(self.0.delivered.fetch_add(1, Ordering::Relaxed)),
-            DeliveryOutcome::Failed { words, .. } => self.stop(format!("a delivery failed: {words}")),
+            DeliveryOutcome::Failed { words, .. }
+            | DeliveryOutcome::Waiting { words, .. }
+            | DeliveryOutcome::NotDisabled { words, .. } => self.stop(format!("a delivery failed: {words}")),
             DeliveryOutcome::Changed { .. } => self.stop("somebody changed what was delivered".to_owned()),
         }
     }

@@ -90,7 +90,7 @@ fn by_vault(place: &Place, name: &str, right: Right, refused: &Refused) -> Targe
             ),
         ),
         (409, _) => (
-            TargetErrorKind::Unreachable,
+            TargetErrorKind::Unsettled,
             format!("the secret {name} of {vault} is just being changed by somebody else; it is tried again"),
         ),
         (429, _) => (

@@ -1,5 +1,6 @@
 //! The keeper in a small world: the in-memory store, a clock that a test winds, and a provider that answers as told.
 
+pub mod shelf;
 mod stock;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -203,9 +204,14 @@ impl Http for Provider {
 
 /// What was told.
 #[derive(Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<String>>>);
+pub struct Told(Arc<Mutex<Vec<String>>>, Arc<Mutex<BTreeMap<String, Duration>>>);
 
 impl Told {
+    /// The lag of a target that was told last, in seconds.
+    pub fn lag(&self, target: &str) -> u64 {
+        self.1.lock().expect("one thread").get(target).copied().unwrap_or_default().as_secs()
+    }
+
     /// Every notice, and every trouble.
     pub fn all(&self) -> Vec<String> {
         self.0.lock().expect("one thread").clone()
@@ -233,11 +239,17 @@ impl Observer for Told {
             DeliveryOutcome::Failed { kind, .. } => format!("delivery failed: {}", kind.word()),
             DeliveryOutcome::Changed { repaired: true } => "repaired".to_owned(),
             DeliveryOutcome::Changed { repaired: false } => "changed by somebody".to_owned(),
+            DeliveryOutcome::Waiting { .. } => format!("{} waits", event.name),
+            DeliveryOutcome::NotDisabled { kind, versions, .. } => {
+                format!("{versions} not disabled: {}", kind.word())
+            }
         };
         self.0.lock().expect("one thread").push(word);
     }
 
-    fn delivery_lag(&self, _target: &str, _lag: Duration) {}
+    fn delivery_lag(&self, target: &str, lag: Duration) {
+        self.1.lock().expect("one thread").insert(target.to_owned(), lag);
+    }
 
     fn trouble(&self, words: &str) {
         self.0.lock().expect("one thread").push(format!("trouble: {words}"));
@@ -360,6 +372,19 @@ impl World {
         self.targets.replace(targets.iter().map(|(name, it)| ((*name).to_owned(), target(it))).collect());
     }
 
+    /// Declares a delivered token whose credentials are in this target.
+    pub fn deliver_obtained_from(&mut self, name: &str, target: &str, deliver: Vec<DeliverTo>) {
+        let writes = self.declaration_from(target, name, "id.example.com secret:contoso/id", deliver, false);
+        self.wait(|records| async move { records.commit(writes).await.expect("stored") });
+        self.keeper.wake();
+    }
+
+    /// Somebody orders that a token is delivered.
+    pub fn deliver_now(&mut self, name: &str) {
+        let (id, courier) = (self.token(name).row.id, Arc::clone(&self.courier));
+        self.wait(|_| async move { courier.deliver_now(id).await.expect("stored") });
+    }
+
     /// What became of a token's delivery.
     pub fn delivery(&mut self, name: &str, target: &str) -> store::Delivery {
         let (id, target) = (self.token(name).row.id, target.to_owned());
@@ -374,8 +399,19 @@ impl World {
 
     /// The writes that declare a managed token.
     fn declaration(&self, name: &str, lane: &str, deliver: Vec<DeliverTo>, shadow: bool) -> Vec<store::Write> {
+        self.declaration_from("home", name, lane, deliver, shadow)
+    }
+
+    fn declaration_from(
+        &self,
+        credentials: &str,
+        name: &str,
+        lane: &str,
+        deliver: Vec<DeliverTo>,
+        shadow: bool,
+    ) -> Vec<store::Write> {
         let (vault, name) = names(name);
-        let secret = |name: &str| Source::Secret { vault: "home".into(), name: name.into() };
+        let secret = |name: &str| Source::Secret { vault: credentials.into(), name: name.into() };
         let definition = TokenDefinition {
             provider: "example".into(),
             client_id: secret("id"),

@@ -19,8 +19,8 @@ pub struct Alert {
     pub id: String,
     /// When it was raised, in UTC (RFC 3339).
     pub time: String,
-    /// What happened: `failing`, `expiring`, `recovered`, `promise too long`, `delivery failing`, `delivery recovered` or
-    /// `delivery changed`.
+    /// What happened: `failing`, `expiring`, `recovered`, `promise too long`, `delivery failing`, `delivery recovered`,
+    /// `delivery changed` or `versions not disabled`.
     pub event: &'static str,
     /// The vault of the token's secret.
     pub vault: String,
@@ -94,6 +94,22 @@ impl Alert {
                 ),
                 Some(AlertFailure { class: kind.word().to_owned(), error: None, status: None }),
             ),
+            DeliveryOutcome::Waiting { since, words } => (
+                "delivery failing",
+                format!("is not delivered to {target}"),
+                format!(
+                    "it has waited since {}; {}. `vestal target show {target}` tells how {target} is",
+                    date(*since),
+                    words.trim_end_matches('.')
+                ),
+                None,
+            ),
+            DeliveryOutcome::NotDisabled { kind, words, versions } => (
+                "versions not disabled",
+                format!("is in {target}, and readers can still get what it supersedes there"),
+                format!("{versions} versions can't be disabled: {}", words.trim_end_matches('.')),
+                Some(AlertFailure { class: kind.word().to_owned(), error: None, status: None }),
+            ),
             DeliveryOutcome::Delivered { recovered: true, .. } => (
                 "delivery recovered",
                 format!("is delivered to {target} again"),
@@ -110,7 +126,7 @@ impl Alert {
                 "delivery changed",
                 format!("was changed in {target} by somebody else"),
                 format!(
-                    "it is left so until the next generation; `vestal token deliver {token}` delivers it now, \
+                    "it is left so until the next generation; `vestal token deliver {token}` writes over it now, \
                      `on_change = \"repair\"` always"
                 ),
                 None,

@@ -74,7 +74,7 @@ impl Kind {
     }
 }
 
-/// One label of a metric. The number of its values is bounded, whatever anybody declares or sends.
+/// One label of a metric. The number of its values is bounded, whatever anybody sends.
 pub struct Label {
     /// Its name.
     pub name: &'static str,
@@ -187,13 +187,14 @@ impl Metric {
                 "vestal_deliveries",
                 vec![words("outcome", DeliveryLabel::ALL.map(DeliveryLabel::name))],
                 "Deliveries to targets: `delivered`, `repaired` over somebody else's change, `changed` where such a change was \
-                 left as it is, or the kind of failure.",
+                 left as it is, `not disabled` where superseded versions can't be, told once, or the kind of failure.",
             ),
             Self::DeliveryLag => gauge(
                 "vestal_delivery_lag_seconds",
-                vec![],
-                "How long the delivery that has waited longest has been due, of all targets. It is looked at every 15 \
-                 seconds; some seconds are usual where many are due at once.",
+                vec![described("target", "the target, as it is declared")],
+                "For how long a target has lacked what it should hold, of the delivery that has waited longest: neither a \
+                 failed attempt nor a newer token sets it back. It is looked at every 15 seconds; some seconds are usual where \
+                 many are due at once.",
             ),
             Self::Alerts => counter(
                 "vestal_alerts",
@@ -267,11 +268,13 @@ pub(super) enum DeliveryLabel {
     Changed,
     /// It doesn't hold it.
     Failed(TargetErrorKind),
+    /// It holds it, and superseded versions can't be disabled.
+    NotDisabled,
 }
 
 impl DeliveryLabel {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Delivered,
         Self::Repaired,
         Self::Changed,
@@ -281,15 +284,19 @@ impl DeliveryLabel {
         Self::Failed(TargetErrorKind::Forbidden),
         Self::Failed(TargetErrorKind::Occupied),
         Self::Failed(TargetErrorKind::Unfit),
+        Self::Failed(TargetErrorKind::Unsettled),
+        Self::NotDisabled,
     ];
 
-    /// The label of an outcome.
-    pub(super) fn of(outcome: &DeliveryOutcome) -> Self {
+    /// The label of an outcome; none where nothing was tried.
+    pub(super) fn of(outcome: &DeliveryOutcome) -> Option<Self> {
         match outcome {
-            DeliveryOutcome::Delivered { .. } => Self::Delivered,
-            DeliveryOutcome::Changed { repaired: true } => Self::Repaired,
-            DeliveryOutcome::Changed { repaired: false } => Self::Changed,
-            DeliveryOutcome::Failed { kind, .. } => Self::Failed(*kind),
+            DeliveryOutcome::Delivered { .. } => Some(Self::Delivered),
+            DeliveryOutcome::Changed { repaired: true } => Some(Self::Repaired),
+            DeliveryOutcome::Changed { repaired: false } => Some(Self::Changed),
+            DeliveryOutcome::Failed { kind, .. } => Some(Self::Failed(*kind)),
+            DeliveryOutcome::NotDisabled { .. } => Some(Self::NotDisabled),
+            DeliveryOutcome::Waiting { .. } => None,
         }
     }
 
@@ -300,6 +307,7 @@ impl DeliveryLabel {
             Self::Repaired => "repaired",
             Self::Changed => "changed",
             Self::Failed(kind) => kind.word(),
+            Self::NotDisabled => "not disabled",
         }
     }
 }

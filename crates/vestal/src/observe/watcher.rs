@@ -122,6 +122,14 @@ fn log_delivery(event: &DeliveryEvent<'_>) {
             let then = if *repaired { "it was delivered again over it" } else { "it is left as it is" };
             tracing::warn!("somebody changed what {vault}/{name} was delivered as to {target}: {then}");
         }
+        DeliveryOutcome::Waiting { since, words } => {
+            let (since, words) = (date(*since), words.trim_end_matches('.'));
+            tracing::warn!("{vault}/{name} has not been delivered to {target} since {since}: {words}");
+        }
+        DeliveryOutcome::NotDisabled { kind, words, .. } => {
+            let words = words.trim_end_matches('.');
+            tracing::warn!("superseded versions of {vault}/{name} stay enabled in {target} ({}): {words}", kind.word());
+        }
         DeliveryOutcome::Failed { kind, words, failures, .. } => {
             let words = words.trim_end_matches('.');
             let failed = format!("{vault}/{name} could not be delivered to {target} ({}): {words}", kind.word());

@@ -2,6 +2,7 @@
 
 use core::future::Future;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use oauth::{HttpAnswer, HttpRequest};
 use renewal::{Moment, Wall};
@@ -51,6 +52,12 @@ pub trait Observer: Send + Sync + 'static {
     /// nothing.
     fn delivery_lag(&self, target: &str, lag: Duration);
 
+    /// A credential ends soon, or has ended; for each owner that it concerns.
+    fn credential(&self, event: &CredentialEvent<'_>);
+
+    /// When the first of all credentials ends, as far as they say, from time to time.
+    fn credentials(&self, first_end: Option<Wall>);
+
     /// Something is wrong with the keeper's own surroundings, in words without a secret.
     fn trouble(&self, words: &str);
 }
@@ -87,6 +94,24 @@ pub struct DeliveryEvent<'a> {
     pub target: &'a str,
     /// What became of it.
     pub outcome: &'a DeliveryOutcome,
+}
+
+/// A credential that ends soon, or has ended.
+pub struct CredentialEvent<'a> {
+    /// Where it is: a vault of Vestal's own, or a target.
+    pub vault: &'a str,
+    /// Its secret, in lower case.
+    pub name: &'a str,
+    /// Whether it is in a target.
+    pub in_target: bool,
+    /// Who is told.
+    pub owner: Option<&'a str>,
+    /// When it ends.
+    pub expires: Wall,
+    /// The tokens that are obtained with it, as `vault/name`.
+    pub tokens: &'a BTreeSet<String>,
+    /// The targets at which Vestal's identity is proven with it.
+    pub targets: &'a BTreeSet<String>,
 }
 
 /// What became of a delivery.

@@ -221,12 +221,22 @@ pub enum DefinitionKind {
     Policy = 6,
     /// Another vault, to deliver to and to read credentials from.
     Target = 7,
+    /// What is known of a credential's end; the name is `vault/name`. Of our own making.
+    Credential = 8,
 }
 
 impl DefinitionKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Directory, Self::Vault, Self::Provider, Self::Token, Self::App, Self::Policy, Self::Target];
+    pub const ALL: [Self; 8] = [
+        Self::Directory,
+        Self::Vault,
+        Self::Provider,
+        Self::Token,
+        Self::App,
+        Self::Policy,
+        Self::Target,
+        Self::Credential,
+    ];
 
     /// The word that people read and write: `token`, `policy`.
     pub fn word(self) -> &'static str {
@@ -238,6 +248,7 @@ impl DefinitionKind {
             Self::App => "app",
             Self::Policy => "policy",
             Self::Target => "target",
+            Self::Credential => "credential",
         }
     }
 

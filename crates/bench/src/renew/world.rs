@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keeper::{
-    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, OnChange, SendFailure,
-    Source, Survey, Targets, TokenDefinition, token_definition_name,
+    Clock, Courier, CredentialEvent, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer,
+    OnChange, SendFailure, Source, Survey, Targets, TokenDefinition, token_definition_name,
 };
 use oauth::{AnswerHeaders, Endpoint, HttpAnswer, HttpRequest, ProviderTable};
-use renewal::{LaneLimits, Moment, Standing};
+use renewal::{LaneLimits, Moment, Standing, Wall};
 use secret::{Secret, SecretBuilder};
 use store::rows::{DefinitionKind, Origin};
 use store::{NewSecret, Outcome, Records, Write};
@@ -277,6 +277,10 @@ impl Observer for Count {
     }
 
     fn delivery_lag(&self, _: &str, _: Duration) {}
+
+    fn credential(&self, _: &CredentialEvent<'_>) {}
+
+    fn credentials(&self, _: Option<Wall>) {}
 
     fn trouble(&self, words: &str) {
         self.stop(format!("the keeper has trouble: {words}"));

@@ -73,9 +73,10 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         state.told = true;
         // Told once it is durable that it was told. A delivery that ends meanwhile is looked at once more.
         self.records.commit(vec![self.records.delivery_write(&delivery, delivery.row.clone(), &state)]).await?;
-        let last_error = self.healths.of(&target).and_then(|health| health.last_error);
+        let of_target = || Some(self.healths.of(&target)?.last_error?.0);
+        let last_error = state.failure.as_ref().map(|failure| failure.words.clone()).or_else(of_target);
         let words = match (last_error, self.held(&target)) {
-            (Some((words, _)), _) => words,
+            (Some(words), _) => words,
             (None, Some((by, _))) => format!("{target} is held by its {by}"),
             (None, None) => format!("{target} takes its deliveries too slowly"),
         };

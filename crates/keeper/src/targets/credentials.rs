@@ -1,6 +1,7 @@
 //! Credentials that are kept in targets: read at each renewal, and remembered for while their target can't give them.
 
 use core::time::Duration;
+use std::sync::PoisonError;
 
 use secret::Secret;
 use store::{Held, Target, TargetError, TargetErrorKind};
@@ -34,7 +35,16 @@ pub(crate) enum NotRead {
 impl Targets {
     /// When a credential in a target dies, in Unix seconds, as far as it was read and tells.
     pub fn credential_deadline(&self, target: &str, name: &str) -> Option<i64> {
-        self.remembered().get(&key(target, name)).and_then(|remembered| remembered.expires)
+        let key = key(target, name);
+        match self.remembered().get(&key) {
+            Some(remembered) => remembered.expires,
+            None => self.recalled.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied(),
+        }
+    }
+
+    /// When a credential ends, in Unix seconds, as its target told before this process started.
+    pub(crate) fn recall_deadline(&self, target: &str, name: &str, expires: i64) {
+        self.recalled.lock().unwrap_or_else(PoisonError::into_inner).insert(key(target, name), expires);
     }
 
     /// A provider refused this credential. The next time its target gets all the time that it needs to give a newer one.

@@ -27,6 +27,8 @@ pub struct Targets {
     /// The secret of a vault of ours that Vestal's identity at the target is proven with: vault and name.
     proofs: RwLock<BTreeMap<String, (String, String)>>,
     remembered: Mutex<BTreeMap<(String, String), Remembered>>,
+    /// When credentials there end, as it was known before the start.
+    recalled: Mutex<BTreeMap<(String, String), i64>>,
     pub(crate) lanes: TargetLanes,
     wake: Wake,
     deadlines_wake: Wake,

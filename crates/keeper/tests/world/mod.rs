@@ -14,8 +14,8 @@ use std::time::Duration;
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 use keeper::{
-    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, SendFailure, Source,
-    Survey, Targets, TokenDefinition, token_definition_name,
+    Clock, Courier, CredentialEvent, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer,
+    SendFailure, Source, Survey, Targets, TokenDefinition, token_definition_name,
 };
 use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
 use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
@@ -204,9 +204,14 @@ impl Http for Provider {
 
 /// What was told.
 #[derive(Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<String>>>, Arc<Mutex<BTreeMap<String, Duration>>>);
+pub struct Told(Arc<Mutex<Vec<String>>>, Arc<Mutex<BTreeMap<String, Duration>>>, Arc<Mutex<Option<Wall>>>);
 
 impl Told {
+    /// When the first credential ends, as it was told last.
+    pub fn first_end(&self) -> Option<Wall> {
+        *self.2.lock().expect("one thread")
+    }
+
     /// The lag of a target that was told last, in seconds.
     pub fn lag(&self, target: &str) -> u64 {
         self.1.lock().expect("one thread").get(target).copied().unwrap_or_default().as_secs()
@@ -249,6 +254,21 @@ impl Observer for Told {
 
     fn delivery_lag(&self, target: &str, lag: Duration) {
         self.1.lock().expect("one thread").insert(target.to_owned(), lag);
+    }
+
+    fn credential(&self, event: &CredentialEvent<'_>) {
+        let CredentialEvent { vault, name, owner, tokens, targets, .. } = event;
+        let word = format!(
+            "{vault}/{name} ends: {} of {} tokens and {} targets",
+            owner.unwrap_or("nobody"),
+            tokens.len(),
+            targets.len()
+        );
+        self.0.lock().expect("one thread").push(word);
+    }
+
+    fn credentials(&self, first_end: Option<Wall>) {
+        *self.2.lock().expect("one thread") = first_end;
     }
 
     fn trouble(&self, words: &str) {
@@ -302,7 +322,7 @@ impl World {
 
     /// A world in which nothing is renewed, and what is there is delivered.
     pub fn delivering_only(lifetime: u64) -> Self {
-        let mut world = Self::on(MemoryStore::new(), Wound::new(), lifetime);
+        let mut world = Self::on(MemoryStore::new(), Wound::new(), Told::default(), lifetime);
         world.set("id", "me");
         world.set("credentials", "hush");
         let table: oauth::ProviderTable =
@@ -313,12 +333,11 @@ impl World {
         world
     }
 
-    fn on(store: MemoryStore, clock: Wound, lifetime: u64) -> Self {
+    fn on(store: MemoryStore, clock: Wound, told: Told, lifetime: u64) -> Self {
         let records = Arc::new(Records::new(store, keyring(), Arc::new(Counting::from(1)), 1 << 20));
         let desk =
             Desk { clock: clock.clone(), lifetime, next: VecDeque::new(), down: false, calls: Vec::new(), issued: 0 };
         let provider = Provider(Arc::new(Mutex::new(desk)));
-        let told = Told::default();
         let limits = LaneLimits::default();
         let targets = Arc::new(Targets::default());
         let keeper = Arc::new(Keeper::new(
@@ -445,6 +464,18 @@ impl World {
 
     /// Somebody writes a secret.
     pub fn set(&mut self, name: &str, value: &str) {
+        self.set_until(name, value, None);
+    }
+
+    /// Somebody writes a secret that ends in so many days.
+    pub fn set_for_days(&mut self, name: &str, value: &str, days: i64) {
+        let expires = self.clock.now().wall.unix_seconds() + days * 86_400;
+        self.set_until(name, value, Some(expires));
+        let (vault, name) = names(name);
+        self.keeper.secret_written(&vault, &name);
+    }
+
+    fn set_until(&mut self, name: &str, value: &str, expires: Option<i64>) {
         let (vault, name) = names(name);
         let now = self.clock.now().wall.unix_seconds();
         let body = SecretBody {
@@ -454,7 +485,7 @@ impl World {
             updated: now,
             written_by: "somebody".into(),
         };
-        let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
+        let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires, now };
         self.wait(|records| async move { records.set(new).await.map(drop).expect("stored") });
     }
 
@@ -463,9 +494,7 @@ impl World {
         let Self { clock, provider, told, records, pool, .. } = self;
         drop(pool);
         let lifetime = provider.0.lock().expect("one thread").lifetime;
-        let mut world = Self::on(records.store().reopen(), clock, lifetime).keep();
-        world.told = told;
-        world
+        Self::on(records.store().reopen(), clock, told, lifetime).keep()
     }
 
     /// Lets this many seconds pass.

@@ -69,9 +69,16 @@ impl Admin {
         }
         tokens.sort_by(worst_first);
         let count = |of: fn(&DeliveryView) -> bool| tokens.iter().filter(|token| of(&token.delivery)).count() as u64;
+        let proof = match self.engine.proof_of(name) {
+            Some((vault, name)) => {
+                Some(self.credential("Vestal's own", &keeper::Source::Secret { vault, name }).await?)
+            }
+            None => None,
+        };
         let last_error = health.as_ref().and_then(|health| health.last_error.clone()).into_iter().chain(found.failure);
         Ok(TargetDetail {
             target,
+            proof,
             state: state(open.is_some(), health.as_ref()).to_owned(),
             since: health.map(|health| UtcTime::from_unix_ms(health.since.0)),
             not_open: self.engine.why_not_open(name),

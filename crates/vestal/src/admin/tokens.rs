@@ -238,7 +238,7 @@ impl Admin {
         })
     }
 
-    async fn credential(&self, part: &str, source: &Source) -> Result<CredentialView, Failed> {
+    pub(super) async fn credential(&self, part: &str, source: &Source) -> Result<CredentialView, Failed> {
         let part = part.to_owned();
         let (vault, name) = match source {
             Source::Literal(_) => {

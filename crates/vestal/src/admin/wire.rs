@@ -301,6 +301,9 @@ pub struct TargetDetail {
     /// As lists show it.
     #[serde(flatten)]
     pub target: TargetView,
+    /// The secret that Vestal's credential for it is, or is proven by; `null` where there is none.
+    #[serde(default)]
+    pub proof: Option<CredentialView>,
     /// How deliveries found it: `reachable`, `unreachable`, `asks for fewer calls` or `refuses Vestal's credential`;
     /// `not called yet` since Vestal started; `not open` where its definition can't be carried out.
     pub state: String,
@@ -447,7 +450,7 @@ pub struct GapView {
 /// A secret that a token is obtained with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CredentialView {
-    /// `client id` or `client secret`.
+    /// `client id` or `client secret`; `Vestal's own` for a target's.
     pub part: String,
     /// Where it is: `vault/name`, or `in the definition`.
     pub source: String,

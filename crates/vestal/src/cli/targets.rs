@@ -1,5 +1,6 @@
 //! `target`: the vaults and folders that tokens are delivered to.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -9,6 +10,7 @@ use super::problem::Problem;
 use super::session::Session;
 use super::style::{self, styled};
 use super::table::{Cell, Fields, Table, printable};
+use super::token::credential_as;
 use super::when::{self, Clock};
 use crate::admin::wire::{PaceView, TargetDetail, TargetTokenView, TargetView};
 
@@ -72,7 +74,13 @@ fn render(detail: &TargetDetail, clock: &Clock, width: Option<usize>) -> String 
     let mut fields = Fields::default();
     fields.add("Kind", &target.kind);
     fields.add("Where", &target.place);
-    fields.add_some("Credential", target.credential.as_ref());
+    fields.add_some(
+        "Credential",
+        target.credential.as_ref().map(|kind| match &detail.proof {
+            Some(proof) => credential_as(kind, proof, clock),
+            None => kind.as_str().into(),
+        }),
+    );
     fields.add("State", state(detail, clock));
     fields.add_some("Last success", detail.last_success.map(|at| clock.both(at)));
     fields.add_some(
@@ -98,6 +106,7 @@ fn render(detail: &TargetDetail, clock: &Clock, width: Option<usize>) -> String 
     if !detail.tokens.is_empty() {
         text.push('\n');
         text.push_str(&token_table(&detail.tokens, clock).render(width));
+        text.push_str(&failures(&detail.tokens, width));
     }
     text
 }
@@ -153,7 +162,7 @@ fn pace(pace: &PaceView) -> String {
 }
 
 fn token_table(tokens: &[TargetTokenView], clock: &Clock) -> Table {
-    let mut table = Table::new(&["TOKEN", "THERE", "STATE", "GENERATION", "BEHIND", "DELIVERED", "LAST FAILURE"]);
+    let mut table = Table::new(&["TOKEN", "THERE", "STATE", "GENERATION", "BEHIND", "DELIVERED"]);
     for TargetTokenView { vault, token, delivery } in tokens {
         let style = if delivery.state == "delivered" { style::GOOD } else { style::WARNING };
         table.row(vec![
@@ -163,8 +172,24 @@ fn token_table(tokens: &[TargetTokenView], clock: &Clock) -> Table {
             delivery.generation.to_string().into(),
             delivery.lag_seconds.map(when::length_seconds).unwrap_or_default().into(),
             delivery.delivered.map(|at| clock.relative(at)).unwrap_or_default().into(),
-            delivery.failure.as_deref().unwrap_or_default().into(),
         ]);
     }
     table
+}
+
+/// What the tokens failed with, the same words once: they are too long for a table.
+fn failures(tokens: &[TargetTokenView], width: Option<usize>) -> String {
+    let mut said = BTreeSet::new();
+    let mut fields = Fields::default();
+    for TargetTokenView { token, delivery, .. } in tokens {
+        let undisabled =
+            delivery.not_disabled_failure.as_ref().map(|words| ("superseded versions stay enabled", words));
+        let failure = delivery.failure.as_ref().map(|words| ("not delivered", words));
+        if let Some((what, words)) = failure.or(undisabled)
+            && said.insert(words)
+        {
+            fields.add(&printable(token), Cell::styled(style::WARNING, format!("{what}: {words}")));
+        }
+    }
+    if said.is_empty() { String::new() } else { format!("\n{}", fields.render(width)) }
 }

@@ -39,6 +39,8 @@ pub enum Metric {
     Deliveries,
     /// How long the delivery that waits longest has waited.
     DeliveryLag,
+    /// The life of the credential that ends first.
+    CredentialsLeastLife,
     /// Alerts by way and fate.
     Alerts,
 }
@@ -92,7 +94,7 @@ pub enum Values {
 
 impl Metric {
     /// Every metric, in the order of a scrape.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BuildInfo,
         Self::ProcessStart,
         Self::KeeperSinceLook,
@@ -107,6 +109,7 @@ impl Metric {
         Self::ConnectionsRefused,
         Self::Deliveries,
         Self::DeliveryLag,
+        Self::CredentialsLeastLife,
         Self::Alerts,
     ];
 
@@ -195,6 +198,13 @@ impl Metric {
                 "For how long a target has lacked what it should hold, of the delivery that has waited longest: neither a \
                  failed attempt nor a newer token sets it back. It is looked at every 15 seconds; some seconds are usual where \
                  many are due at once.",
+            ),
+            Self::CredentialsLeastLife => gauge(
+                "vestal_credentials_least_life_seconds",
+                vec![],
+                "The least life left of any credential that tells its end, negative where it has ended: of those that tokens \
+                 are obtained with and those that Vestal has for targets. Owners are told 30, 14, 7, 3 and 1 days before. \
+                 Absent where none tells.",
             ),
             Self::Alerts => counter(
                 "vestal_alerts",
@@ -327,6 +337,7 @@ Worth an alarm of your own, beside the alerts that Vestal itself sends to owners
 | `vestal_keeper_since_look_seconds > 90`, or no answer | nothing is renewed |
 | `vestal_tokens_least_life_seconds < 60` (less where a token lives for minutes only) | a token is about to die, or is dead |
 | `vestal_delivery_lag_seconds > 600` | a target doesn't get its tokens |
+| `vestal_credentials_least_life_seconds < 604800` | a credential ends within a week |
 | `vestal_store_writable == 0` | no renewal can be kept; mostly a full disk |
 | `increase(vestal_alerts_total{outcome!=\"sent\"}[1h]) > 0` | an owner was not told of something |
 | `increase(vestal_audit_gaps_total[1h]) > 0` | the audit doesn't show every read |

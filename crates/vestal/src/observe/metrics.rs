@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Metrics {
     deliveries: [AtomicU64; DeliveryLabel::ALL.len()],
     /// Of each target, in milliseconds.
     delivery_lags: Mutex<BTreeMap<String, u64>>,
+    /// When the first credential ends; [`Wall::NEVER`] where none does.
+    first_credential_end: AtomicI64,
     troubles: AtomicU64,
     connections_refused: Arc<AtomicU64>,
     survey: Mutex<Option<(Survey, Moment)>>,
@@ -106,6 +108,7 @@ impl Metrics {
             alerts: Default::default(),
             deliveries: Default::default(),
             delivery_lags: Mutex::default(),
+            first_credential_end: AtomicI64::new(Wall::NEVER.0),
             troubles: AtomicU64::new(0),
             connections_refused: Arc::default(),
             survey: Mutex::new(None),
@@ -141,6 +144,11 @@ impl Metrics {
     pub fn delivery_lag(&self, target: &str, lag: Duration) {
         let mut lags = self.delivery_lags.lock().unwrap_or_else(PoisonError::into_inner);
         lags.insert(target.to_owned(), u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// When the first of all credentials ends.
+    pub fn credentials(&self, first_end: Option<Wall>) {
+        self.first_credential_end.store(first_end.unwrap_or(Wall::NEVER).0, Relaxed);
     }
 
     /// These are the targets; what was known of others is forgotten.
@@ -232,6 +240,10 @@ impl Metrics {
                     .map(|(target, known)| Sample { labels: vec![target.clone().into()], value: lag(known) })
                     .collect()
             }
+            Metric::CredentialsLeastLife => match self.first_credential_end.load(Relaxed) {
+                end if Wall(end) == Wall::NEVER => Vec::new(),
+                end => vec![sample([], Value::Gauge(seconds(end.saturating_sub(live.now.wall.0))))],
+            },
             Metric::Alerts => {
                 let every =
                     Way::ALL.into_iter().flat_map(|way| AlertFate::ALL.into_iter().map(move |fate| (way, fate)));
@@ -361,6 +373,7 @@ mod tests {
             overdue: 2,
         };
         metrics.survey(&survey, moment(10));
+        metrics.credentials(Some(Wall(1_800_000_000_000 + 86_400_000)));
         metrics.delivery_lag("contoso", Duration::from_millis(61_500));
         metrics
     }
@@ -436,6 +449,7 @@ mod tests {
             ("vestal_store_writable", 1.0),
             ("vestal_audit_gaps_total", 3.0),
             ("vestal_connections_refused_total", 5.0),
+            ("vestal_credentials_least_life_seconds", 86_390.0),
             ("vestal_delivery_lag_seconds{target=\"contoso\"}", 61.5),
             ("vestal_alerts_total{way=\"webhook\",outcome=\"sent\"}", 1.0),
             ("vestal_alerts_total{way=\"command\",outcome=\"dropped\"}", 1.0),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keeper::{DeliveryEvent, DeliveryOutcome, Event, Observer, Survey};
+use keeper::{CredentialEvent, DeliveryEvent, DeliveryOutcome, Event, Observer, Survey};
 use renewal::{FailureClass, Notice, TokenState, Wall};
 use store::{Attempt, Outcome};
 use tokio::sync::broadcast;
@@ -85,6 +85,16 @@ impl Observer for Watcher {
 
     fn delivery_lag(&self, target: &str, lag: Duration) {
         self.metrics.delivery_lag(target, lag);
+    }
+
+    fn credential(&self, event: &CredentialEvent<'_>) {
+        let alert = Alert::of_credential(event, clock::now().wall);
+        tracing::warn!("{}", alert.text);
+        self.alerts.raise(alert);
+    }
+
+    fn credentials(&self, first_end: Option<Wall>) {
+        self.metrics.credentials(first_end);
     }
 
     fn trouble(&self, words: &str) {

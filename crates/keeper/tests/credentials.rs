@@ -112,25 +112,28 @@ fn the_end_of_a_credential_is_told_to_its_owner_once_at_each_step() {
     let mut world = World::new(24 * HOUR);
     world.declare("api");
     world.declare("second");
-    world.set_for_days("credentials", "hush", 40);
+    world.set_for_days("credentials", "hush", 31);
     world.pass(60);
     let word = "home/credentials ends: ops@example.com of 2 tokens and 0 targets";
     assert_eq!(world.told.count(word), 0);
     assert!(world.told.first_end().is_some());
+    world.set_for_days("credentials", "hush", 8);
+    world.pass(60);
+    assert_eq!(world.told.count(word), 1, "two weeks are over");
     let mut told = Vec::new();
-    for day in (0..42).rev() {
+    for day in (-1..8).rev() {
         world.pass(DAY);
         world = world.restart();
         world.pass(10);
-        if world.told.count(word) > told.len() {
-            told.push(day - 2);
+        if world.told.count(word) > told.len() + 1 {
+            told.push(day);
         }
     }
-    assert_eq!(world.told.count(word), told.len(), "never two at once");
-    assert_eq!(told, [29, 13, 6, 2, 0, -1], "within a day of 30, 14, 7, 3 and 1 days before, and when it has ended");
+    assert_eq!(world.told.count(word), 1 + told.len(), "never two at once");
+    assert_eq!(told, [7, 3, 1, 0], "so many days before");
     world.set_for_days("credentials", "hush", 5);
     world.pass(60);
-    assert_eq!(world.told.count(word), 7, "another begins anew");
+    assert_eq!(world.told.count(word), 6, "another begins anew");
     world.set("credentials", "without end");
     world.pass(2 * HOUR);
     assert_eq!(world.told.first_end(), None);

@@ -101,6 +101,7 @@ impl Admin {
         let deliveries = self.delivery_views(&token, definition).await?;
         warnings.extend(deliveries.iter().filter_map(backup_warning));
         warnings.extend(deliveries.iter().filter_map(not_disabled_warning));
+        warnings.extend(self.proof_warnings(definition).await?);
         json(&TokenDetail {
             token: self.token_view(&token, Some(&declared)).await?,
             origin: declared.origin.word().to_owned(),

@@ -291,6 +291,8 @@ pub struct TargetView {
     pub deliveries: u64,
     /// How many of them are due.
     pub waiting: u64,
+    /// For how long it has lacked what it should hold, of the token that is worst off; `null` where it lacks nothing.
+    pub worst_lag_seconds: Option<u64>,
     /// What holds it, where something does: `breaker`, `pause`, `throttle`.
     pub held: Option<String>,
 }
@@ -321,8 +323,6 @@ pub struct TargetDetail {
     pub delivered: u64,
     /// How many can't be delivered to it.
     pub failing: u64,
-    /// For how long it has lacked what it should hold, of the token that is worst off; `null` where it lacks nothing.
-    pub worst_lag_seconds: Option<u64>,
     /// How fast it is called; `null` where it isn't open.
     pub pace: Option<PaceView>,
     /// The tokens that are delivered to it, the worst first.

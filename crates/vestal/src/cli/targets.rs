@@ -45,7 +45,7 @@ fn list(session: &mut Session) -> Result<(), Problem> {
     if targets.is_empty() {
         return session.output.note("There is no target yet. Declare one in the configuration: `[target.NAME]`.");
     }
-    let mut table = Table::new(&["TARGET", "KIND", "CREDENTIAL", "TOKENS", "DUE", "HELD BY", "WHERE"]);
+    let mut table = Table::new(&["TARGET", "KIND", "CREDENTIAL", "TOKENS", "DUE", "BEHIND", "HELD BY", "WHERE"]);
     for target in targets {
         table.row(vec![
             target.name.into(),
@@ -53,6 +53,7 @@ fn list(session: &mut Session) -> Result<(), Problem> {
             target.credential.unwrap_or_default().into(),
             target.deliveries.to_string().into(),
             target.waiting.to_string().into(),
+            target.worst_lag_seconds.map(when::length_seconds).unwrap_or_default().into(),
             Cell::styled(style::WARNING, target.held.unwrap_or_default()),
             target.place.into(),
         ]);
@@ -146,10 +147,10 @@ fn next_try(detail: &TargetDetail, clock: &Clock) -> Cell {
 
 /// How many, and how they stand.
 fn tokens(detail: &TargetDetail) -> Cell {
-    let TargetDetail { target, delivered, failing, worst_lag_seconds, .. } = detail;
+    let TargetDetail { target, delivered, failing, .. } = detail;
     let all = target.deliveries;
     let mut words = format!("{delivered} of {all} delivered, {} due, {failing} failing", target.waiting);
-    if let Some(lag) = worst_lag_seconds {
+    if let Some(lag) = &target.worst_lag_seconds {
         words.push_str(&format!("; the worst is {} behind", when::length_seconds(*lag)));
     }
     Cell::styled(if *failing > 0 { style::WARNING } else { style::PLAIN }, words)

@@ -198,7 +198,8 @@ impl<S: Store> Records<S> {
         let new = new.map(|target| self.new_delivery(token, target, &state, now));
         let mut writes: Vec<Write> = gone.chain(new).collect();
         if wanted.iter().any(|target| is_known(target)) {
-            writes.push(Write::Deliver { token, due: now, behind: Wall::NEVER });
+            // It may have another name now, under which nothing was delivered yet.
+            writes.push(Write::Deliver { token, due: now, behind: now });
         }
         writes
     }

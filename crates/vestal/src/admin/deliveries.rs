@@ -233,7 +233,7 @@ pub(super) fn backup_warning(view: &DeliveryView) -> Option<String> {
         format!("and {name} in {target} has {versions} already")
     } else {
         format!(
-            "which {name} in {target} has on about {}, an estimate: Vestal made {versions} by now, and makes about {} a year; those of others come on top",
+            "which {name} in {target} has on about {}, an estimate from the {versions} that Vestal made by now and about {} a year, without those of others",
             from.day(),
             in_round_numbers(a_year)
         )

@@ -100,7 +100,7 @@ impl Admin {
             let proof = self.credential("Vestal's own", &Source::Secret { vault, name }).await?;
             if let Some(end) = proof.expires.filter(|end| end.unix_ms() - clock::now().wall.0 < ENDS_SOON) {
                 warnings.push(format!(
-                    "Vestal's credential for {} ends on {}: set a new one with `vestal secret set {place} --expires`",
+                    "Vestal's credential for {} ends on {}: set a new one with `vestal secret set {place} --expires TIME`",
                     to.target,
                     end.day()
                 ));

@@ -162,7 +162,7 @@ impl Alert {
         let next = if event.in_target {
             format!("add a new version of the secret {name} in {vault}, with its expiry")
         } else {
-            format!("set a new one: `vestal secret set {vault}/{name} --expires`")
+            format!("set a new one: `vestal secret set {vault}/{name} --expires TIME`")
         };
         let words = format!("at {} {} won't work any more; {next}", date(*expires), users(event));
         let owner = event.owner.map(str::to_owned);
@@ -388,7 +388,7 @@ pub(super) mod tests {
         assert_eq!(
             Alert::of_credential(&event, NOW).text,
             "the credential dev/client-secret ends in 5d: at 2027-01-20T08:00:00Z renewals of dev/a and 1 more and \
-             deliveries to azure won't work any more; set a new one: `vestal secret set dev/client-secret --expires` \
+             deliveries to azure won't work any more; set a new one: `vestal secret set dev/client-secret --expires TIME` \
              (owner: ops@example.com)"
         );
         let over = CredentialEvent { in_target: true, vault: "azure", expires: Wall(NOW.0 - 60_000), ..event };

@@ -3,60 +3,20 @@
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "a world that each test uses a part of")]
 mod world;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use keeper::Clock;
-use store::{Held, MemoryTarget, Parcel, Target, TargetAnswer, TargetPace};
-use world::shelf::{HOUR, shelf, to};
-use world::{Answering, World, Wound};
+use store::Target;
+use world::shelf::{HOUR, Slow, shelf, to};
+use world::{Answering, World};
 
 const DAY: u64 = 24 * HOUR;
-
-/// A target that takes its time for each read.
-#[derive(Clone)]
-struct Slow {
-    shelf: MemoryTarget,
-    clock: Wound,
-    takes: Arc<Mutex<Duration>>,
-}
-
-impl Slow {
-    fn takes(&self, seconds: u64) {
-        *self.takes.lock().expect("one thread") = Duration::from_secs(seconds);
-    }
-}
-
-impl Target for Slow {
-    fn admits(&self, name: &str) -> Result<(), String> {
-        self.shelf.admits(name)
-    }
-
-    fn read<'a>(&'a self, name: &'a str) -> TargetAnswer<'a, Option<Held>> {
-        Box::pin(async move {
-            let takes = *self.takes.lock().expect("one thread");
-            self.clock.sleep(takes).await;
-            self.shelf.read(name).await
-        })
-    }
-
-    fn write<'a>(&'a self, name: &'a str, parcel: &'a Parcel) -> TargetAnswer<'a, String> {
-        self.shelf.write(name, parcel)
-    }
-
-    fn disable<'a>(&'a self, name: &'a str, version: &'a str) -> TargetAnswer<'a, ()> {
-        self.shelf.disable(name, version)
-    }
-
-    fn pace(&self) -> TargetPace {
-        self.shelf.pace()
-    }
-}
 
 /// A world with one token that is obtained with what a slow target keeps, and was once.
 fn obtaining() -> (World, Slow) {
     let mut world = World::new(HOUR);
-    let slow = Slow { shelf: shelf(), clock: world.clock.clone(), takes: Arc::default() };
+    let slow = Slow::new(shelf(), &world.clock);
     slow.shelf.write_by_hand("id", "me");
     slow.shelf.write_by_hand("credentials", "hush");
     world.targets.replace([("contoso".to_owned(), Arc::new(slow.clone()) as Arc<dyn Target>)].into());

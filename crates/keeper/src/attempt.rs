@@ -12,7 +12,7 @@ use secret::Secret;
 use store::rows::TokenRow;
 use store::{CommitError, Outcome, Promotion, RecordError, Store, Token, Write};
 
-use crate::definition::TokenDefinition;
+use crate::definition::{Source, TokenDefinition};
 use crate::exchange::{self, NoCredential, Told};
 use crate::keeper::{Held, Keeper};
 use crate::lanes;
@@ -164,6 +164,15 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         let seen_last = course.token.standing.lifetime.and_then(renewal::Lifetime::known);
         let now = self.clock.now();
         let exchanged = exchange::read(&self.records, definition, provider, current.as_deref(), seen_last, answer, now);
+        if let renewal::Outcome::Failure(failure) = &exchanged.outcome
+            && failure.class == renewal::FailureClass::Client
+        {
+            for source in [&definition.client_id, &definition.client_secret] {
+                if let Source::Secret { vault, name } = source {
+                    self.targets.doubt(vault, name);
+                }
+            }
+        }
         course.told = exchanged.told;
         course.value = exchanged.value;
         Input::Exchanged(exchanged.outcome)

@@ -28,6 +28,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         }
         drop(written);
         self.written_wake.knock();
+        self.targets.deadlines_changed();
     }
 
     /// A target can be read again, perhaps: the same as if all secrets in it had been written.

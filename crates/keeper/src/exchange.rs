@@ -48,8 +48,13 @@ pub(crate) async fn request<S: Store, C: Clock, H: Http, O: Observer>(
     definition: &TokenDefinition,
     provider: &Provider,
 ) -> Result<HttpRequest, NoCredential> {
-    let client_id = open(keeper, &definition.client_id, "client id").await?;
-    let client_secret = open(keeper, &definition.client_secret, "client secret").await?;
+    // Both at once, since each may take its time.
+    let (client_id, client_secret) = futures_util::future::join(
+        open(keeper, &definition.client_id, "client id"),
+        open(keeper, &definition.client_secret, "client secret"),
+    )
+    .await;
+    let (client_id, client_secret) = (client_id?, client_secret?);
     let Some(client_id) = client_id.expose_str() else {
         return Err(NoCredential::Missing("the client id is not text: set its secret again".to_owned()));
     };

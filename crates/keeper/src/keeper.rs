@@ -167,7 +167,8 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         let stop = stop.fuse();
         let survey = self.survey_for_ever().fuse();
         let credentials = self.watch_credentials().fuse();
-        pin_mut!(stop, survey, credentials);
+        let deadlines = self.watch_deadlines().fuse();
+        pin_mut!(stop, survey, credentials, deadlines);
         let mut flights = Flights::new();
         let mut last_look = self.clock.now();
         loop {
@@ -197,6 +198,7 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 () = sleep => {}
                 () = survey => {}
                 () = credentials => {}
+                () = deadlines => {}
             }
             // Whatever else has finished by now is one look's worth of news.
             while let Some(Some(finished)) = flights.next().now_or_never() {

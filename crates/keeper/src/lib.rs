@@ -13,6 +13,7 @@
 mod attempt;
 mod courier;
 mod credentials;
+mod deadlines;
 mod definition;
 mod exchange;
 mod keeper;
@@ -29,6 +30,6 @@ pub use definition::{
 };
 pub use exchange::{NOT_THERE, same_value_as};
 pub use keeper::{Keeper, LONGEST_SLEEP, MOST_LANDING, PER_LANE};
-pub use port::{Clock, DeliveryEvent, DeliveryOutcome, Event, Http, Observer, SendFailure};
+pub use port::{Clock, CredentialEvent, DeliveryEvent, DeliveryOutcome, Event, Http, Observer, SendFailure};
 pub use survey::{OVERDUE, Survey};
 pub use targets::{TARGET_DEADLINE, Targets};

@@ -2,9 +2,10 @@
 
 use core::future::Future;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use oauth::{HttpAnswer, HttpRequest};
-use renewal::Moment;
+use renewal::{Moment, Wall};
 use store::TargetErrorKind;
 use vault::{SecretName, VaultName};
 
@@ -47,8 +48,15 @@ pub trait Observer: Send + Sync + 'static {
     /// Something became of a delivery.
     fn delivery(&self, event: &DeliveryEvent<'_>);
 
-    /// How long the first of what is due at a target has waited.
+    /// For how long a target has lacked what it should hold, of the delivery that has waited longest; zero where it lacks
+    /// nothing.
     fn delivery_lag(&self, target: &str, lag: Duration);
+
+    /// A credential ends soon, or has ended; for each owner that it concerns.
+    fn credential(&self, event: &CredentialEvent<'_>);
+
+    /// When the first of all credentials ends, as far as they say, from time to time.
+    fn credentials(&self, first_end: Option<Wall>);
 
     /// Something is wrong with the keeper's own surroundings, in words without a secret.
     fn trouble(&self, words: &str);
@@ -88,6 +96,24 @@ pub struct DeliveryEvent<'a> {
     pub outcome: &'a DeliveryOutcome,
 }
 
+/// A credential that ends soon, or has ended.
+pub struct CredentialEvent<'a> {
+    /// Where it is: a vault of Vestal's own, or a target.
+    pub vault: &'a str,
+    /// Its secret, in lower case.
+    pub name: &'a str,
+    /// Whether it is in a target.
+    pub in_target: bool,
+    /// Who is told.
+    pub owner: Option<&'a str>,
+    /// When it ends.
+    pub expires: Wall,
+    /// The tokens that are obtained with it, as `vault/name`.
+    pub tokens: &'a BTreeSet<String>,
+    /// The targets at which Vestal's identity is proven with it.
+    pub targets: &'a BTreeSet<String>,
+}
+
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
@@ -115,5 +141,21 @@ pub enum DeliveryOutcome {
     Changed {
         /// Whether it was delivered again over the change.
         repaired: bool,
+    },
+    /// It has waited for long, and was perhaps not even tried: its target is held. Told once until it is delivered.
+    Waiting {
+        /// Since when the target lacks what it should hold.
+        since: Wall,
+        /// Why, as far as that is known: what a person reads.
+        words: String,
+    },
+    /// The target holds the generation, and superseded versions can't be disabled there. Told once for each kind of failure.
+    NotDisabled {
+        /// The kind of failure.
+        kind: TargetErrorKind,
+        /// What a person reads.
+        words: String,
+        /// How many versions readers can still get.
+        versions: u64,
     },
 }

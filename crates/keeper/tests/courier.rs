@@ -3,40 +3,10 @@
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "a world that each test uses a part of")]
 mod world;
 
-use std::time::Duration;
-
 use keeper::{DeliverTo, OnChange};
-use store::{MemoryTarget, Mishap, TargetErrorKind, TargetPace};
+use store::{MemoryTarget, Mishap, TargetErrorKind};
 use world::World;
-
-const HOUR: u64 = 3600;
-
-fn to(target: &str, name: &str) -> DeliverTo {
-    DeliverTo {
-        target: target.into(),
-        name: name.into(),
-        on_change: OnChange::Repair,
-        disable_superseded: false,
-        check_every: HOUR,
-    }
-}
-
-/// A target that takes eight deliveries at a time.
-fn shelf() -> MemoryTarget {
-    let target = MemoryTarget::new();
-    target.set_pace(TargetPace { interval: Duration::from_millis(10), burst: 100, flights: 8 });
-    target
-}
-
-/// What a reader gets there.
-fn value(shelf: &MemoryTarget, name: &str) -> Option<String> {
-    shelf.value(name).map(|value| value.expose_str().expect("text").to_owned())
-}
-
-/// How many reads and writes there were.
-fn calls(shelf: &MemoryTarget) -> (u64, u64) {
-    (shelf.calls().reads, shelf.calls().writes)
-}
+use world::shelf::{HOUR, calls, shelf, to, value};
 
 /// A world with one token that is delivered to one target.
 fn delivering(to: DeliverTo) -> (World, MemoryTarget) {
@@ -73,7 +43,8 @@ fn an_outage_of_an_hour_is_ridden_out_and_told_once() {
     assert!(reads < 400, "the breaker holds the target: {reads} calls");
     let renewed = world.token("api").standing.generation;
     assert!(renewed >= 2, "no target holds up a renewal");
-    assert_eq!(world.told.count("delivery failing: unreachable"), 1, "{:?}", world.told.all());
+    let told = world.told.count("delivery failing: unreachable") + world.told.count("api waits");
+    assert_eq!(told, 1, "{:?}", world.told.all());
     shelf.set_down(None);
     world.pass(40);
     assert_eq!(value(&shelf, "there"), world.read("api"));
@@ -191,6 +162,67 @@ fn a_change_by_hand_is_reported_and_left_until_the_next_generation() {
 }
 
 #[test]
+fn a_change_that_was_undone_is_over_and_the_next_one_is_told_again() {
+    for change in 0..3 {
+        let there = DeliverTo { on_change: OnChange::Report, check_every: 60, ..to("contoso", "there") };
+        let (mut world, shelf) = delivering(there);
+        let ours = value(&shelf, "there").expect("it was delivered");
+        for round in 1..=2 {
+            match change {
+                0 => shelf.remove("there"),
+                1 => shelf.alter("there", |current| current.enabled = false),
+                _ => shelf.write_by_hand("there", "theirs"),
+            }
+            world.pass(90);
+            assert_eq!(world.told.count("changed by somebody"), round, "change {change}: {:?}", world.told.all());
+            let left = world.delivery("api", "contoso");
+            assert!(left.state.changed.is_some());
+            assert!(
+                left.state.checked_at < Some(keeper::Clock::now(&world.clock).wall.0 - 60_000),
+                "not as it should be"
+            );
+            assert_eq!(left.row.expiry, renewal::Wall::EPOCH, "nothing of ours is there");
+            if change == 1 {
+                shelf.alter("there", |current| current.enabled = true);
+            } else {
+                world.deliver_now("api");
+                world.pass(5);
+                assert_eq!(value(&shelf, "there").as_deref(), Some(&*ours), "a person ordered it");
+            }
+            world.pass(90);
+            let undone = world.delivery("api", "contoso").state;
+            assert!(undone.changed.is_none_or(|change| change.repaired), "change {change}");
+        }
+    }
+}
+
+#[test]
+fn a_new_generation_ends_a_change_that_was_left() {
+    let there = DeliverTo { on_change: OnChange::Report, check_every: 60, ..to("contoso", "there") };
+    let (mut world, shelf) = delivering(there);
+    shelf.write_by_hand("there", "theirs");
+    world.pass(HOUR);
+    assert_eq!(value(&shelf, "there"), world.read("api"));
+    assert!(world.delivery("api", "contoso").state.changed.is_some_and(|change| change.repaired));
+}
+
+#[test]
+fn a_write_that_arrives_late_over_a_newer_generation_is_soon_found() {
+    let (mut world, shelf) = delivering(DeliverTo { check_every: 24 * HOUR, ..to("contoso", "there") });
+    shelf.then(Mishap::Refused(TargetErrorKind::Unreachable));
+    world.change("api", |standing| standing.due = renewal::Wall::EPOCH);
+    world.pass(30);
+    assert_eq!(world.delivery("api", "contoso").row.generation, 2);
+    shelf.alter("there", |current| current.mark.as_mut().expect("ours").generation = 1);
+    world.pass(150);
+    let there = shelf.versions("there").pop().expect("it was delivered");
+    assert_eq!(there.mark.expect("ours").generation, 2);
+    let before = calls(&shelf);
+    world.pass(HOUR / 4);
+    assert_eq!(calls(&shelf), before, "once is enough");
+}
+
+#[test]
 fn what_is_overtaken_while_it_is_written_is_noticed() {
     let (mut world, shelf) = (World::new(HOUR), shelf());
     world.stand(&[("contoso", &shelf)]);
@@ -238,39 +270,47 @@ fn superseded_versions_are_disabled_where_that_is_wanted() {
 }
 
 #[test]
+fn a_version_that_was_written_and_not_noted_is_disabled_like_any_other() {
+    let (mut world, shelf) = delivering(DeliverTo { disable_superseded: true, ..to("contoso", "there") });
+    shelf.then(Mishap::AnswerLost);
+    world.change("api", |standing| standing.due = renewal::Wall::EPOCH);
+    world.pass(0);
+    shelf.set_down(Some(TargetErrorKind::Unreachable));
+    world.pass(1);
+    world.change("api", |standing| standing.due = renewal::Wall::EPOCH);
+    world.pass(10);
+    shelf.set_down(None);
+    world.pass(60);
+    let enabled: Vec<_> = shelf.versions("there").iter().map(|version| version.enabled).collect();
+    assert_eq!(enabled, [false, false, true], "{:?}", shelf.versions("there"));
+}
+
+#[test]
+fn that_superseded_versions_cant_be_disabled_is_told_once_and_tried_ever_more_seldom() {
+    let there = DeliverTo { disable_superseded: true, check_every: 60, ..to("contoso", "there") };
+    let (mut world, shelf) = delivering(there);
+    shelf.set_disables_down(Some(TargetErrorKind::Forbidden));
+    world.pass(12 * HOUR);
+    let versions = shelf.versions("there").len() as u64;
+    assert!(versions > 18, "{versions}");
+    assert_eq!(world.told.count("1 not disabled: forbidden"), 1, "{:?}", world.told.all());
+    let state = world.delivery("api", "contoso").state;
+    assert_eq!(state.failures, 0, "it is delivered all the same");
+    assert_eq!(state.superseded.len() as u64 + state.left_enabled, versions - 1, "none is forgotten in silence");
+    assert!(state.not_disabled.is_some_and(|known| known.failure.words.contains("forbidden")));
+    assert!(shelf.calls().disables < 60, "{:?}", shelf.calls());
+    shelf.set_disables_down(None);
+    world.pass(2 * HOUR);
+    let state = world.delivery("api", "contoso").state;
+    assert_eq!((state.not_disabled, state.superseded), (None, Vec::new()));
+}
+
+#[test]
 fn an_idle_outbox_asks_nothing() {
     let (mut world, shelf) = delivering(DeliverTo { check_every: 7 * 24 * HOUR, ..to("contoso", "there") });
     let before = calls(&shelf);
     world.pass(600);
     assert_eq!(calls(&shelf), before);
-}
-
-#[test]
-fn shadow_mode_delivers_beside_the_flow_and_sees_its_gaps() {
-    let (mut world, shelf) = (World::new(HOUR), shelf());
-    world.stand(&[("contoso", &shelf)]);
-    shelf.write_by_hand("there", "the flow's");
-    world.shadow("api", vec![DeliverTo { check_every: 60, ..to("contoso", "there") }]);
-    world.pass(300);
-    assert_eq!(value(&shelf, "there").as_deref(), Some("the flow's"), "the flow's secret is left alone");
-    assert_eq!(value(&shelf, "there-vestal"), world.read("api"));
-    shelf.alter("there", |current| current.expires = Some(1));
-    world.pass(180);
-    shelf.write_by_hand("there", "the flow's next");
-    world.pass(180);
-    let log = world.delivery("api", "contoso").state.shadow.expect("it looked");
-    assert_eq!((log.gaps.len(), log.flow_versions, log.ours_dead), (1, 2, 0), "{log:?}");
-
-    let (id, now) = (world.token("api").row.id, keeper::Clock::now(&world.clock).wall);
-    let cut = world.records.change_delivery(id, "contoso", now, |state| state.cut_over = true);
-    futures_executor::block_on(cut).expect("stored");
-    world.targets.knock();
-    world.pass(30);
-    assert_eq!(value(&shelf, "there"), world.read("api"), "it took the flow's place");
-    shelf.write_by_hand("there", "the flow still runs");
-    world.pass(120);
-    assert_eq!(value(&shelf, "there"), world.read("api"), "and keeps it");
-    assert_eq!(world.told.count("repaired"), 1);
 }
 
 #[test]

@@ -31,8 +31,13 @@ pub struct LaneLimits {
     pub results_within: Duration,
     /// How long the breaker opens at first: 5 s. Doubles with each probe that fails.
     pub breaker_first: Duration,
-    /// How long it opens at the most: 30 s. Also the most that a `Retry-After` holds the whole lane.
+    /// How long it opens at the most: 30 s.
     pub breaker_longest: Duration,
+    /// How long the lane holds when it is told to slow down and not for how long: 1 s. Doubles with each time it is told
+    /// so again, up to `breaker_longest`.
+    pub throttle_first: Duration,
+    /// How long it holds at the most, whatever was asked: 30 s.
+    pub throttle_longest: Duration,
     /// After how long the first attempt goes through while the client is refused: 15 min. Doubles with each that is
     /// refused too.
     pub pause_first: Duration,
@@ -53,6 +58,8 @@ impl Default for LaneLimits {
             results_within: Duration::from_secs(30),
             breaker_first: Duration::from_secs(5),
             breaker_longest: Duration::from_secs(30),
+            throttle_first: Duration::from_secs(1),
+            throttle_longest: Duration::from_secs(30),
             pause_first: Duration::from_secs(15 * 60),
             pause_longest: Duration::from_secs(15 * 60),
             permit_lost_after: Duration::from_secs(300),
@@ -102,6 +109,8 @@ pub struct Lane {
     /// The last results: when, and whether it failed.
     results: VecDeque<(u64, bool)>,
     throttled_until: u64,
+    /// How often in a row it was told to slow down, each time after it had waited.
+    throttles: u32,
     breaker: Option<Breaker>,
     pause: Option<Pause>,
 }
@@ -135,6 +144,7 @@ impl Lane {
             failures: 0,
             results: VecDeque::new(),
             throttled_until: 0,
+            throttles: 0,
             breaker: None,
             pause: None,
         }
@@ -148,7 +158,7 @@ impl Lane {
         let left = |wait: u64, most: Duration| wait.min(ms(most)).saturating_sub(passed);
         Self {
             failures: record.failures,
-            throttled_until: left(record.throttle_ms, limits.breaker_longest),
+            throttled_until: left(record.throttle_ms, limits.throttle_longest),
             breaker: record.breaker.map(|breaker| Breaker {
                 until: left(breaker.open_ms, limits.breaker_longest),
                 step: breaker.step,
@@ -217,13 +227,16 @@ impl Lane {
     pub fn returned(&mut self, permit: Permit, now: Moment, verdict: Verdict) -> Change {
         self.advance(now);
         let number = permit.number;
-        if self.flights.remove(&number).is_none() {
+        let Some(given) = self.flights.remove(&number) else {
             return Change::Nothing;
-        }
+        };
         match verdict {
             Verdict::Success => {
                 self.note(false);
-                self.reopen(now)
+                if given >= self.throttled_until {
+                    self.throttles = 0;
+                }
+                self.works()
             }
             Verdict::Answered => {
                 self.note(false);
@@ -233,8 +246,7 @@ impl Lane {
             }
             Verdict::Failed => self.failed(number),
             Verdict::Throttled(asked) => {
-                let hold = asked.unwrap_or(Duration::ZERO).min(self.limits.breaker_longest);
-                self.throttled_until = self.throttled_until.max(self.time.saturating_add(ms(hold)));
+                self.hold(given, asked);
                 self.failed(number)
             }
             Verdict::ClientRefused => {
@@ -255,21 +267,25 @@ impl Lane {
         }
     }
 
-    /// Ends whatever holds the lane but its bucket and its flights: a success, a new version of the client secret, the
-    /// network coming back, a change of configuration, or a person.
+    /// Whoever asks without a permit was told to slow down, and for how long if that was said.
+    pub fn throttle(&mut self, now: Moment, asked: Option<Duration>) {
+        self.advance(now);
+        self.hold(self.time, asked);
+    }
+
+    /// Until when the lane holds since it was told to slow down; in the past where it doesn't.
+    #[must_use]
+    pub fn throttled_until(&self, now: Moment) -> Wall {
+        now.wall.plus(Duration::from_millis(self.throttled_until.saturating_sub(self.time_at(now))))
+    }
+
+    /// Ends whatever holds the lane but its bucket and its flights: a new version of the client secret, the network coming
+    /// back, a change of configuration, or a person.
     pub fn reopen(&mut self, now: Moment) -> Change {
         self.advance(now);
-        let held = self.breaker.is_some() || self.pause.is_some();
-        self.breaker = None;
-        self.pause = None;
-        self.throttled_until = 0;
-        self.failures = 0;
-        if held {
-            self.results.clear();
-            Change::Recovered
-        } else {
-            Change::Nothing
-        }
+        let throttled = self.throttled_until > self.time;
+        (self.throttled_until, self.throttles) = (0, 0);
+        if self.works() == Change::Recovered || throttled { Change::Recovered } else { Change::Nothing }
     }
 
     /// The earliest time at which breaker, pause and throttling let a permit through: the column that the store's queue
@@ -379,6 +395,30 @@ impl Lane {
         let until = self.time.saturating_add(doubled(self.limits.breaker_first, step).min(longest).max(1));
         self.breaker = Some(Breaker { until, step, probe: None });
         Change::Opened(self.wall(until))
+    }
+
+    /// It gave what was asked for: nothing holds the lane but the time that it asked for, which others wait for too.
+    fn works(&mut self) -> Change {
+        let held = self.breaker.is_some() || self.pause.is_some();
+        self.breaker = None;
+        self.pause = None;
+        self.failures = 0;
+        if held {
+            self.results.clear();
+            Change::Recovered
+        } else {
+            Change::Nothing
+        }
+    }
+
+    /// It is to slow down. What was on the way while it was told so already makes the wait no longer than it asks itself.
+    fn hold(&mut self, given: u64, asked: Option<Duration>) {
+        let again = given >= self.throttled_until;
+        let step = self.throttles.saturating_sub(u32::from(!again));
+        let by_itself = doubled(self.limits.throttle_first, step).min(ms(self.limits.breaker_longest));
+        let hold = asked.map_or(by_itself, ms).min(ms(self.limits.throttle_longest));
+        self.throttled_until = self.throttled_until.max(self.time.saturating_add(hold));
+        self.throttles = self.throttles.saturating_add(u32::from(again));
     }
 
     /// The provider is up: no breaker. The pause is another matter.

@@ -35,14 +35,15 @@ impl Permit {
 /// What came of a permit, as far as it concerns the lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The provider gave a token. Ends whatever held the lane.
+    /// The provider gave a token. Ends whatever held the lane, but for a wait that it asked for.
     Success,
     /// The provider answered, with a refusal that concerns this token alone. It is up: ends an open breaker.
     Answered,
     /// The provider failed, or couldn't be reached.
     Failed,
-    /// The provider said to slow down: a failure, and the lane holds for the time it asked (30 s at the most; a single
-    /// token waits longer by its own schedule).
+    /// The provider said to slow down: a failure, and the lane holds for the time it asked, or ever longer where it names
+    /// none ([`LaneLimits::throttle_longest`](crate::LaneLimits::throttle_longest) at the most; a single token waits longer
+    /// by its own schedule).
     Throttled(Option<Duration>),
     /// The provider refused the client. Pauses the lane.
     ClientRefused,

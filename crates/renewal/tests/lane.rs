@@ -199,6 +199,48 @@ fn throttling_holds_the_lane_for_thirty_seconds_at_the_most() {
 }
 
 #[test]
+fn no_answer_to_another_request_ends_the_wait_that_was_asked_for() {
+    let limits = LaneLimits { throttle_longest: Duration::from_secs(3600), ..LaneLimits::default() };
+    let mut lane = Lane::new(limits, at(0));
+    let out: Vec<Permit> = (0..8).map(|_| permit(&mut lane, 10_000)).collect();
+    let waits = [None, Some(90), Some(5), None];
+    let verdicts = waits.map(|wait| Verdict::Throttled(wait.map(Duration::from_secs)));
+    let others = [Verdict::Success, Verdict::Answered, Verdict::Unused, Verdict::Success];
+    for (number, (permit, verdict)) in out.into_iter().zip(verdicts.into_iter().chain(others)).enumerate() {
+        lane.returned(permit, at(10_100 + number as u64), verdict);
+    }
+    assert_eq!(closed_by(&mut lane, 11_000), Some((ClosedBy::Throttle, wall(100_101))));
+    assert_eq!(closed_by(&mut lane, 100_100), Some((ClosedBy::Throttle, wall(100_101))));
+    assert_eq!(closed_by(&mut lane, 100_101), None);
+    lane.throttle(at(100_200), Some(Duration::from_secs(9)));
+    assert_eq!(lane.throttled_until(at(100_200)), wall(109_200), "also where no permit was asked for");
+    lane.reopen(at(100_300));
+    assert_eq!(closed_by(&mut lane, 100_300), None, "a person may try");
+}
+
+#[test]
+fn where_no_time_is_asked_for_the_wait_grows_each_time_and_starts_anew_after_a_success() {
+    let limits = LaneLimits { failures_in_a_row: 99, results: 99, ..LaneLimits::default() };
+    let mut lane = Lane::new(limits, at(0));
+    let mut now = 10_000;
+    let mut waits = Vec::new();
+    for verdict in [Verdict::Throttled(None); 8].into_iter().chain([Verdict::Success, Verdict::Throttled(None)]) {
+        attempt(&mut lane, now, verdict);
+        let opens = closed_by(&mut lane, now).map_or(wall(now), |(_, opens)| opens);
+        waits.push((opens.0 - wall(now).0) / 1000);
+        now = (opens.0 - START) as u64;
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30, 0, 1]);
+    // Two that were on the way together count once.
+    now += 1000;
+    let (first, second) = (permit(&mut lane, now), permit(&mut lane, now));
+    for permit in [first, second] {
+        lane.returned(permit, at(now), Verdict::Throttled(None));
+    }
+    assert_eq!(closed_by(&mut lane, now), Some((ClosedBy::Throttle, wall(now + 2000))));
+}
+
+#[test]
 fn what_is_stored_survives_a_restart_and_a_reboot() {
     let mut lane = lane();
     for _ in 0..5 {
@@ -398,7 +440,7 @@ proptest! {
         let long = Duration::from_secs(long);
         let limits = LaneLimits {
             interval: long, burst: count, flights: count, failures_in_a_row: count, results: count % 100,
-            results_within: long, breaker_first: long, breaker_longest: long, pause_first: long, pause_longest: long, permit_lost_after: long,
+            results_within: long, breaker_first: long, breaker_longest: long, throttle_first: long, throttle_longest: long, pause_first: long, pause_longest: long, permit_lost_after: long,
         };
         let zero = Moment { wall: Wall(0), boot: Boot { id: 0, ms: 0 } };
         let mut lane = Lane::new(limits, zero);

@@ -306,6 +306,17 @@ impl Store for SqliteStore {
         self.read(move |connection| deliveries::next(connection, &target, now)).await
     }
 
+    async fn deliveries_behind(
+        &self,
+        target: &str,
+        after: Option<(Wall, TokenId)>,
+        until: Wall,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        let target = target.to_owned();
+        self.read(move |connection| deliveries::behind(connection, &target, after, until, limit)).await
+    }
+
     async fn definition(&self, kind: DefinitionKind, name: &str) -> Result<Option<DefinitionRow>, StoreError> {
         let name = name.to_owned();
         self.read(move |connection| reads::definition(connection, kind, &name)).await

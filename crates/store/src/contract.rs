@@ -116,6 +116,7 @@ macro_rules! store_contract {
             asking_makes_every_delivery_of_a_token_due
             an_answer_to_an_earlier_request_leaves_the_later_one_due
             due_deliveries_come_most_urgent_first_and_by_target
+            what_is_behind_is_so_since_the_first_time_that_it_was
             a_removed_token_takes_its_deliveries_along
             definitions_are_inserted_replaced_and_removed
             a_definition_is_amended_only_from_the_record_it_was_made_from

@@ -23,7 +23,7 @@ pub use memory::{Fate, MemoryStore, MemoryTarget, MemoryVersion, Mishap, TargetC
 pub use port::{Answer, Claim, CommitError, Entropy, Lease, Store, StoreError, Write};
 pub use records::{
     Amendment, Attempt, CACHE_BYTES, Current, Declared, Delivery, DeliveryFailure, DeliveryState, ForeignChange,
-    GENERATION_TAG, Gap, KEEP_ATTEMPTS, MOST_TARGETS, NewSecret, Outcome, Promotion, RecordError, Records, ShadowLog,
-    ShadowLook, Token, WrittenVersion,
+    GENERATION_TAG, Gap, KEEP_ATTEMPTS, MOST_TARGETS, NewSecret, NotDisabled, Outcome, Promotion, RecordError, Records,
+    ShadowLog, ShadowLook, Token, WrittenVersion,
 };
 pub use target::{Held, Mark, Parcel, Target, TargetAnswer, TargetError, TargetErrorKind, TargetPace};

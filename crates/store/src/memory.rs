@@ -236,6 +236,16 @@ impl Store for MemoryStore {
         self.read(|tables| Ok(tables.next_delivery(target, now)))
     }
 
+    async fn deliveries_behind(
+        &self,
+        target: &str,
+        after: Option<(Wall, TokenId)>,
+        until: Wall,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.read(|tables| Ok(tables.deliveries_behind(target, after, until, limit)))
+    }
+
     async fn definition(&self, kind: DefinitionKind, name: &str) -> Result<Option<DefinitionRow>, StoreError> {
         self.read(|tables| Ok(tables.definition(kind, name)))
     }

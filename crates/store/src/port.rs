@@ -75,7 +75,8 @@ pub enum Write {
     },
     /// Inserts the delivery (`replaces` is `None`; a conflict where it exists), or replaces the one whose record is the
     /// named one (a conflict where it is another by now). `asked` of the row isn't written: it tells which request the
-    /// row answers. Where the token has asked again since, the sooner of both due times stays.
+    /// row answers. Where the token has asked again since, the sooner of both due times stays, and so does since when it
+    /// is behind.
     Delivery {
         /// The new row.
         row: DeliveryRow,
@@ -95,6 +96,9 @@ pub enum Write {
         token: TokenId,
         /// The new due time; a sooner one stays.
         due: Wall,
+        /// Since when its targets lack what they should hold; an earlier time stays. [`Wall::NEVER`] where they lack nothing
+        /// by what is written here.
+        behind: Wall,
     },
     /// Inserts the definition, or replaces it.
     Definition(DefinitionRow),
@@ -290,6 +294,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// The smallest due time later than `now` of the deliveries to one target.
     fn next_delivery(&self, target: &str, now: Wall) -> impl Answer<Option<Wall>>;
+
+    /// Deliveries to one target that have been behind since `until` or longer, those first that have been the longest, and
+    /// then by token; those after `after` in that order. Each call costs what it answers, not what there is.
+    fn deliveries_behind(
+        &self,
+        target: &str,
+        after: Option<(Wall, TokenId)>,
+        until: Wall,
+        limit: usize,
+    ) -> impl Answer<Vec<DeliveryRow>>;
 
     /// One definition.
     fn definition(&self, kind: DefinitionKind, name: &str) -> impl Answer<Option<DefinitionRow>>;

@@ -2,7 +2,7 @@
 //!
 //! Every row is a record: the columns named here stand in the clear, for keys, order and search; everything else is
 //! in `sealed`. Each row's `place` names what its seal is bound to: all its clear columns but the scheduling ones
-//! (`fence`, `lease`, `due`, `asked`, `lane`, `open_at`), whose change could only delay or hasten. A row that was moved,
+//! (`fence`, `lease`, `due`, `asked`, `behind`, `lane`, `open_at`), whose change could only delay or hasten. A row that was moved,
 //! renamed or edited in the file therefore doesn't open.
 //!
 //! | row | key | bound columns | scheduling columns |
@@ -12,7 +12,7 @@
 //! | [`TokenRow`] | id | vault, name, expiry, generation | lane, due, fence, lease |
 //! | [`AttemptRow`] | token, number | started | |
 //! | [`LaneRow`] | key | | open_at |
-//! | [`DeliveryRow`] | token, target | expiry, generation | due, asked |
+//! | [`DeliveryRow`] | token, target | expiry, generation | due, asked, behind |
 //! | [`DefinitionRow`] | kind, name | origin, removed | |
 //! | [`KeyringRow`] | term | (wrapped, not sealed) | |
 
@@ -183,6 +183,9 @@ pub struct DeliveryRow {
     pub due: Wall,
     /// How often the token asked for it. Only [`Write::Deliver`](crate::Write::Deliver) raises it.
     pub asked: u64,
+    /// Since when the target lacks what it should hold: neither a failure nor a newer generation moves it.
+    /// [`Wall::NEVER`] while it lacks nothing.
+    pub behind: Wall,
     /// When what the target holds dies: the most urgent is the smallest. 0 while it holds nothing of ours.
     pub expiry: Wall,
     /// The generation that the target was last seen to hold; 0 for none.
@@ -218,12 +221,22 @@ pub enum DefinitionKind {
     Policy = 6,
     /// Another vault, to deliver to and to read credentials from.
     Target = 7,
+    /// What is known of a credential's end; the name is `vault/name`. Of our own making.
+    Credential = 8,
 }
 
 impl DefinitionKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Directory, Self::Vault, Self::Provider, Self::Token, Self::App, Self::Policy, Self::Target];
+    pub const ALL: [Self; 8] = [
+        Self::Directory,
+        Self::Vault,
+        Self::Provider,
+        Self::Token,
+        Self::App,
+        Self::Policy,
+        Self::Target,
+        Self::Credential,
+    ];
 
     /// The word that people read and write: `token`, `policy`.
     pub fn word(self) -> &'static str {
@@ -235,6 +248,7 @@ impl DefinitionKind {
             Self::App => "app",
             Self::Policy => "policy",
             Self::Target => "target",
+            Self::Credential => "credential",
         }
     }
 

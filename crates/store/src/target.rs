@@ -113,6 +113,9 @@ pub enum TargetErrorKind {
     Occupied,
     /// The target can't hold this: its name, its size.
     Unfit,
+    /// What it holds under this name isn't settled: the name is just being deleted or recovered, or somebody else writes
+    /// it at the same time. The target is up, and no other name has to wait for it.
+    Unsettled,
 }
 
 impl TargetErrorKind {
@@ -125,6 +128,7 @@ impl TargetErrorKind {
             Self::Forbidden => "forbidden",
             Self::Occupied => "occupied",
             Self::Unfit => "unfit",
+            Self::Unsettled => "unsettled",
         }
     }
 }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keeper::{
-    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, OnChange, SendFailure,
-    Source, Survey, Targets, TokenDefinition, token_definition_name,
+    Clock, Courier, CredentialEvent, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer,
+    OnChange, SendFailure, Source, Survey, Targets, TokenDefinition, token_definition_name,
 };
 use oauth::{AnswerHeaders, Endpoint, HttpAnswer, HttpRequest, ProviderTable};
-use renewal::{LaneLimits, Moment, Standing};
+use renewal::{LaneLimits, Moment, Standing, Wall};
 use secret::{Secret, SecretBuilder};
 use store::rows::{DefinitionKind, Origin};
 use store::{NewSecret, Outcome, Records, Write};
@@ -269,12 +269,18 @@ impl Observer for Count {
     fn delivery(&self, event: &DeliveryEvent<'_>) {
         match event.outcome {
             DeliveryOutcome::Delivered { .. } => drop(self.0.delivered.fetch_add(1, Ordering::Relaxed)),
-            DeliveryOutcome::Failed { words, .. } => self.stop(format!("a delivery failed: {words}")),
+            DeliveryOutcome::Failed { words, .. }
+            | DeliveryOutcome::Waiting { words, .. }
+            | DeliveryOutcome::NotDisabled { words, .. } => self.stop(format!("a delivery failed: {words}")),
             DeliveryOutcome::Changed { .. } => self.stop("somebody changed what was delivered".to_owned()),
         }
     }
 
     fn delivery_lag(&self, _: &str, _: Duration) {}
+
+    fn credential(&self, _: &CredentialEvent<'_>) {}
+
+    fn credentials(&self, _: Option<Wall>) {}
 
     fn trouble(&self, words: &str) {
         self.stop(format!("the keeper has trouble: {words}"));

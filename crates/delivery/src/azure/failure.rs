@@ -127,7 +127,7 @@ fn conflict(place: &Place, name: &str, inner: &str) -> (TargetErrorKind, String)
     let Place { url: vault, label, .. } = place;
     let for_a_moment = |what| {
         let words = format!("the secret {name} of {vault} {what} just now; it is tried again");
-        (TargetErrorKind::Unreachable, words)
+        (TargetErrorKind::Unsettled, words)
     };
     match inner {
         "ObjectIsDeletedButRecoverable" => (

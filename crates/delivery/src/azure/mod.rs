@@ -136,7 +136,7 @@ impl AzureKeyVault {
     fn held(&self, bundle: Bundle) -> Result<Held, TargetError> {
         let Bundle { attributes, id, tags, value, .. } = bundle;
         let version = id.as_deref().and_then(version_of).ok_or_else(|| TargetError {
-            kind: TargetErrorKind::Unreachable,
+            kind: TargetErrorKind::Unsettled,
             words: format!("the answer of {} can't be understood: it names no version", self.place.url),
             retry_after: None,
         })?;

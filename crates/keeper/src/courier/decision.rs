@@ -41,6 +41,7 @@ pub(crate) fn decide(
         // A newer generation is written in any case: its readers' life depends on it.
         _ if ours.generation > delivered => Decision::Write(Some(change(true))),
         OnChange::Repair => Decision::Write(Some(change(true))),
+        OnChange::Report if state.ordered => Decision::Write(Some(change(true))),
         OnChange::Report => Decision::Leave(change(false)),
     };
     let never_delivered = state.version.is_none();

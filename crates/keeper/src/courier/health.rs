@@ -1,7 +1,8 @@
-//! How each target was found by the deliveries of this process, for people. Nothing is decided by it.
+//! How each target was found by the deliveries of this process, for people, and to tell a target that is down from
+//! one that fails for a single name.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use renewal::Wall;
 use store::{TargetError, TargetErrorKind};
@@ -37,7 +38,9 @@ impl TargetCondition {
             TargetErrorKind::Unreachable => Some(Self::Unreachable),
             TargetErrorKind::Throttled => Some(Self::Throttling),
             TargetErrorKind::Unauthenticated => Some(Self::CredentialRefused),
-            TargetErrorKind::Forbidden | TargetErrorKind::Occupied => Some(Self::Reachable),
+            TargetErrorKind::Forbidden | TargetErrorKind::Occupied | TargetErrorKind::Unsettled => {
+                Some(Self::Reachable)
+            }
             TargetErrorKind::Unfit => None,
         }
     }
@@ -55,28 +58,46 @@ impl TargetCondition {
 
 /// The targets that were called, by name.
 #[derive(Default)]
-pub(super) struct Healths(Mutex<BTreeMap<String, TargetHealth>>);
+pub(super) struct Healths(Mutex<BTreeMap<String, Known>>);
+
+struct Known {
+    health: TargetHealth,
+    /// When it last answered for any name.
+    answered: Option<Wall>,
+}
 
 impl Healths {
     pub(super) fn of(&self, target: &str) -> Option<TargetHealth> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
+        self.lock().get(target).map(|known| known.health.clone())
+    }
+
+    /// Whether the target has answered for some name since.
+    pub(super) fn answered_since(&self, target: &str, since: Wall) -> bool {
+        self.lock().get(target).and_then(|known| known.answered).is_some_and(|answered| answered > since)
     }
 
     /// A delivery there came to its end.
     pub(super) fn note(&self, target: &str, outcome: Result<(), &TargetError>, now: Wall) {
         let found = outcome.map_or_else(|error| TargetCondition::of(error.kind), |()| Some(TargetCondition::Reachable));
-        let mut healths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(condition) = found.or_else(|| healths.get(target).map(|known| known.condition)) else {
+        let mut healths = self.lock();
+        let Some(condition) = found.or_else(|| healths.get(target).map(|known| known.health.condition)) else {
             return;
         };
-        let known =
-            healths.entry(target.to_owned()).or_insert(TargetHealth { condition, since: now, last_error: None });
-        if known.condition != condition {
-            (known.condition, known.since) = (condition, now);
+        let fresh = || Known { health: TargetHealth { condition, since: now, last_error: None }, answered: None };
+        let known = healths.entry(target.to_owned()).or_insert_with(fresh);
+        if known.health.condition != condition {
+            (known.health.condition, known.health.since) = (condition, now);
+        }
+        if found == Some(TargetCondition::Reachable) {
+            known.answered = Some(now);
         }
         if let Err(error) = outcome {
-            known.last_error = Some((error.words.clone(), now));
+            known.health.last_error = Some((error.words.clone(), now));
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,28 +5,30 @@
 //! delivery reads what the target holds before it writes, and again after, so that one that broke off anywhere is simply
 //! made again: what is there already is recognised by its mark.
 //!
-//! A lane ([`renewal::Lane`]) paces each target and holds it while it is down. Lanes of targets aren't stored: after a
-//! restart a target that is down costs a few calls.
+//! A lane ([`renewal::Lane`]) paces each target, holds it while it is down, and leaves it alone for as long as it asks.
 
+mod carry;
 mod decision;
+mod disable;
 mod health;
 mod round;
 mod shadow;
+mod waiting;
 
 use core::future::Future;
 use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{pin_mut, select_biased};
-use renewal::{Gate, Lane, LaneLimits, Moment, Need, Permit, Verdict, Wall};
+use renewal::{Gate, Moment, Permit, Verdict, Wall};
 use store::rows::{DeliveryRow, TokenId};
-use store::{RecordError, Records, Store, StoreError, Target, TargetPace, Write};
+use store::{RecordError, Records, Store, StoreError, Target};
 
 use self::health::Healths;
 pub use self::health::{TargetCondition, TargetHealth};
@@ -37,12 +39,9 @@ use crate::targets::Targets;
 /// How long the loop, or one delivery, rests after the store failed.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
-/// A target that doesn't take Vestal's credential is asked again this soon at first: a token may have been withdrawn, or a
-/// directory not be of one mind yet.
-const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(5);
-
-/// How often the lag of each target is told.
-const LAG_TOLD_EVERY: Duration = Duration::from_secs(15);
+/// Of how many due deliveries, the most urgent ones, that one tries whether a target is up again that has waited longest:
+/// none that fails for itself keeps the others from it.
+const TRIES_AMONG: usize = 64;
 
 /// Which delivery: token and target.
 type Key = (TokenId, String);
@@ -54,7 +53,6 @@ pub struct Courier<S, C, O> {
     clock: C,
     observer: O,
     targets: Arc<Targets>,
-    lanes: Mutex<BTreeMap<String, Lane>>,
     healths: Healths,
     in_flight: Mutex<BTreeSet<Key>>,
     seeds: AtomicU64,
@@ -70,7 +68,6 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             clock,
             observer,
             targets,
-            lanes: Mutex::default(),
             healths: Healths::default(),
             in_flight: Mutex::default(),
             seeds: AtomicU64::new(u64::from_be_bytes(seed)),
@@ -81,8 +78,8 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
     /// out.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let stop = stop.fuse();
-        let lag = self.tell_lag_for_ever().fuse();
-        pin_mut!(stop, lag);
+        let waiting = self.watch_waiting_for_ever().fuse();
+        pin_mut!(stop, waiting);
         let mut flights = Flights::new();
         loop {
             let sleep = match self.start_due(&mut flights, self.clock.now()).await {
@@ -99,7 +96,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
                 finished = flights.select_next_some() => self.finished(&finished),
                 () = knock => {}
                 () = sleep => {}
-                () = lag => {}
+                () = waiting => {}
             }
             while let Some(Some(finished)) = flights.next().now_or_never() {
                 self.finished(&finished);
@@ -110,13 +107,14 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         }
     }
 
-    /// Makes all deliveries of a token due at once, and lifts what holds their targets: a person asks for it.
+    /// Makes all deliveries of a token due at once, over somebody else's change too, and lifts what holds their targets: a
+    /// person asks for it.
     ///
     /// # Errors
     /// Why it could not be stored.
     pub async fn deliver_now(&self, token: TokenId) -> Result<(), RecordError> {
         let due = self.clock.now().wall;
-        self.records.commit(vec![Write::Deliver { token, due }]).await?;
+        self.records.change_deliveries(token, due, Wall::NEVER, |state| state.ordered = true).await?;
         for delivery in self.records.deliveries_of(token).await? {
             self.reopen(&delivery.row.target);
         }
@@ -125,18 +123,13 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
 
     /// Lifts what holds a target: its credential has changed, or a person asks for it.
     pub fn reopen(&self, target: &str) {
-        if let Some(lane) = self.lanes().get_mut(target) {
-            let _ = lane.reopen(self.clock.now());
-        }
+        self.targets.lanes.reopen(target, self.clock.now());
         self.targets.knock();
     }
 
     /// What holds a target now, in a word, and until when; `None` while it may be called.
     pub fn held(&self, target: &str) -> Option<(&'static str, Wall)> {
-        match self.lanes().get_mut(target)?.gate(self.clock.now()) {
-            Gate::Open(_) | Gate::Probe => None,
-            Gate::Closed(closed) => Some((closed.by.name(), closed.opens)),
-        }
+        self.targets.lanes.held(target, self.clock.now())
     }
 
     /// How a target was found when it was last called; `None` before the first delivery of this process.
@@ -151,25 +144,28 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             let Some(target) = self.targets.target(&name) else {
                 continue;
             };
-            let wanted = match self.gate(&name, target.pace(), now) {
-                Gate::Open(permits) => permits as usize,
-                Gate::Probe => 1,
+            let (wanted, among) = match self.targets.lanes.gate(&name, target.pace(), now) {
+                Gate::Open(permits) => (permits as usize, permits as usize),
+                Gate::Probe => (1, TRIES_AMONG),
                 Gate::Closed(closed) => {
                     wake_at = wake_at.min(closed.opens.max(now.wall.plus(Duration::from_millis(20))));
                     continue;
                 }
             };
             let under_way = self.in_flight().iter().filter(|(_, target)| *target == name).count();
-            let mut due = self.records.store().due_deliveries(&name, now.wall, wanted + under_way + 1).await?;
+            let mut due = self.records.store().due_deliveries(&name, now.wall, among + under_way + 1).await?;
             {
                 let in_flight = self.in_flight();
                 due.retain(|row| !in_flight.contains(&(row.token, row.target.clone())));
+            }
+            if among > wanted {
+                due.sort_by_key(|row| row.due);
             }
             if due.len() > wanted {
                 wake_at = wake_at.min(now.wall.plus(target.pace().interval));
             }
             for row in due.into_iter().take(wanted) {
-                let Ok(permit) = self.lane(&name, target.pace(), now, |lane| lane.permit(now, Need::Due)) else {
+                let Some(permit) = self.targets.lanes.permit(&name, target.pace(), now) else {
                     break;
                 };
                 self.start(flights, row, permit, Arc::clone(&target));
@@ -196,7 +192,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
                 Some(verdict) => (verdict, false),
                 None => (Verdict::Unused, true),
             };
-            self.lane(&key.1, target.pace(), now, |lane| lane.returned(permit, now, verdict));
+            self.targets.lanes.returned(&key.1, target.pace(), permit, verdict, now);
             if rest {
                 // Its row is still due; it would be taken again at once.
                 self.clock.sleep(AFTER_TROUBLE).await;
@@ -207,39 +203,6 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
 
     fn finished(&self, key: &Key) {
         self.in_flight().remove(key);
-    }
-
-    async fn tell_lag_for_ever(&self) {
-        loop {
-            self.clock.sleep(LAG_TOLD_EVERY).await;
-            let now = self.clock.now().wall;
-            for name in self.targets.names() {
-                // The first due time of all, be it over or not.
-                if let Ok(first) = self.records.store().next_delivery(&name, Wall(i64::MIN)).await {
-                    self.observer.delivery_lag(&name, first.map_or(Duration::ZERO, |first| now.since(first)));
-                }
-            }
-        }
-    }
-
-    fn gate(&self, name: &str, pace: TargetPace, now: Moment) -> Gate {
-        self.lane(name, pace, now, |lane| lane.gate(now))
-    }
-
-    fn lane<T>(&self, name: &str, pace: TargetPace, now: Moment, with: impl FnOnce(&mut Lane) -> T) -> T {
-        let mut lanes = self.lanes();
-        let limits = LaneLimits {
-            interval: pace.interval,
-            burst: pace.burst,
-            flights: pace.flights,
-            pause_first: REFUSED_AGAIN_AFTER,
-            ..LaneLimits::default()
-        };
-        with(lanes.entry(name.to_owned()).or_insert_with(|| Lane::new(limits, now)))
-    }
-
-    fn lanes(&self) -> MutexGuard<'_, BTreeMap<String, Lane>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn in_flight(&self) -> MutexGuard<'_, BTreeSet<Key>> {

@@ -1,52 +1,26 @@
-//! One delivery: look at what the target holds, write, look again, and note what came of it.
+//! One round of a delivery: look at what the target holds, write, and look again.
 
 use core::time::Duration;
 use std::sync::Arc;
 
-use renewal::{Verdict, Wall, schedule};
+use renewal::Wall;
 use secret::Secret;
-use store::rows::{DefinitionKind, DeliveryRow};
+use store::rows::DeliveryRow;
 use store::{
-    CommitError, Delivery, DeliveryFailure, DeliveryState, Mark, Parcel, RecordError, Store, Target, TargetError,
-    TargetErrorKind, Token, Write,
+    Delivery, DeliveryState, ForeignChange, Held, Mark, Parcel, RecordError, Store, Target, TargetError,
+    TargetErrorKind, Token,
 };
 
 use super::Courier;
+use super::carry::{Ending, Failed, Holding};
 use super::decision::{Decision, Ours, decide};
-use crate::definition::{DeliverTo, SHADOW_SUFFIX, TokenDefinition, token_definition_name};
-use crate::port::{Clock, DeliveryEvent, DeliveryOutcome, Observer};
-use crate::targets::{TARGET_DEADLINE, before};
+use super::disable::supersede;
+use crate::definition::{DeliverTo, SHADOW_SUFFIX, TokenDefinition};
+use crate::port::{Clock, DeliveryOutcome, Observer};
 
-/// After so many failures in a row the owner is told, where only a person can help.
-const TOLD_AFTER: u32 = 2;
-
-/// Where the target is merely out of reach, the owner is told after this long.
-const OUTAGE_TOLD_AFTER: Duration = Duration::from_secs(5 * 60);
-
-/// The longest wait between two attempts that only a person can make succeed.
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-
-/// How many superseded versions are remembered until they are disabled.
-const MOST_SUPERSEDED: usize = 16;
-
-/// What a round found out.
-enum Ending {
-    /// The token, or the wish to deliver it there, is gone.
-    Gone,
-    /// There is nothing alive to deliver; the next generation asks again.
-    Nothing,
-    /// The target holds what it should.
-    Holds(Box<Holding>),
-    /// It doesn't.
-    Failed(TargetError),
-}
-
-/// The delivery after a round that left the target as it should be.
-struct Holding {
-    row: DeliveryRow,
-    state: DeliveryState,
-    outcome: Option<DeliveryOutcome>,
-}
+/// A write that was given up may still arrive, over a newer generation: the target is looked at once more this long after
+/// it holds what it should.
+const LATE_WRITE_SEEN_AFTER: Duration = Duration::from_secs(2 * 60);
 
 /// A generation as it is to be delivered.
 struct Current {
@@ -56,77 +30,29 @@ struct Current {
     renewed_at: i64,
 }
 
-impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
-    /// Carries one delivery to its end. What it tells of the target; `None` where the store failed, so that nothing could
-    /// be noted.
-    pub(super) async fn carry(&self, row: DeliveryRow, target: &dyn Target) -> Option<Verdict> {
-        let delivery = match self.records.open_delivery(row.clone()) {
-            Ok(delivery) => delivery,
-            Err(error) => return self.trouble(&error),
-        };
-        let token = match self.records.token(row.token).await {
-            Ok(token) => token,
-            Err(RecordError::NotFound) => return self.note(Verdict::Unused, forget(&row)).await,
-            Err(error) => return self.trouble(&error),
-        };
-        let definition = match self.definition(&token).await {
-            Ok(Some(definition)) => definition,
-            Ok(None) => {
-                // It left the configuration: nothing is delivered, and what was is remembered until it comes back.
-                let row = DeliveryRow { due: Wall::NEVER, ..row };
-                let write = self.records.delivery_write(&delivery, row, &delivery.state);
-                return self.note(Verdict::Unused, write).await;
-            }
-            Err(error) => return self.trouble(&error),
-        };
-        let ending = match definition.deliver.iter().find(|to| to.target == row.target) {
-            None => Ok(Ending::Gone),
-            Some(to) => self.round(&delivery, &token, &definition, to, target).await,
-        };
-        let now = self.clock.now();
-        match &ending {
-            Ok(Ending::Holds(_)) => self.healths.note(&row.target, Ok(()), now.wall),
-            Ok(Ending::Failed(error)) => self.healths.note(&row.target, Err(error), now.wall),
-            Ok(Ending::Gone | Ending::Nothing) | Err(_) => {}
-        }
-        match ending {
-            Err(error) => self.trouble(&error),
-            Ok(Ending::Gone) => self.note(Verdict::Unused, forget(&row)).await,
-            Ok(Ending::Nothing) => {
-                let row = DeliveryRow { due: Wall::NEVER, ..row };
-                let write = self.records.delivery_write(&delivery, row, &delivery.state);
-                self.note(Verdict::Unused, write).await
-            }
-            Ok(Ending::Holds(holding)) => {
-                let Holding { row, state, outcome } = *holding;
-                let write = self.records.delivery_write(&delivery, row, &state);
-                let noted = self.note(Verdict::Success, write).await;
-                if noted.is_some()
-                    && let Some(outcome) = outcome
-                {
-                    self.tell(&token, &definition, &delivery.row.target, &outcome);
-                }
-                noted
-            }
-            Ok(Ending::Failed(error)) => {
-                let (row, state, alert) = self.after_failure(&delivery, &error, now.wall);
-                let outcome = DeliveryOutcome::Failed {
-                    kind: error.kind,
-                    words: error.words.clone(),
-                    failures: state.failures,
-                    alert,
-                };
-                let write = self.records.delivery_write(&delivery, row, &state);
-                let noted = self.note(verdict(&error), write).await;
-                if noted.is_some() {
-                    self.tell(&token, &definition, &delivery.row.target, &outcome);
-                }
-                noted
-            }
-        }
-    }
+/// A delivery while its round is made.
+struct Round<'a> {
+    delivery: &'a Delivery,
+    token: &'a Token,
+    definition: &'a TokenDefinition,
+    to: &'a DeliverTo,
+    target: &'a dyn Target,
+    /// The secret's name there.
+    name: String,
+    state: DeliveryState,
+    outcomes: Vec<DeliveryOutcome>,
+}
 
-    async fn round(
+/// What the target holds in the end.
+struct Outcome {
+    generation: u64,
+    expires: Wall,
+    /// Whether that is what it should hold.
+    checked: bool,
+}
+
+impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
+    pub(super) async fn round(
         &self,
         delivery: &Delivery,
         token: &Token,
@@ -138,95 +64,128 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         let mut state = delivery.state.clone();
         if state.name != name {
             // Another name is another secret: nothing was delivered there yet.
-            state = DeliveryState { name: name.clone(), version: None, versions: 0, superseded: Vec::new(), ..state };
+            state = DeliveryState {
+                name: name.clone(),
+                version: None,
+                versions: 0,
+                superseded: Vec::new(),
+                changed: None,
+                ..state
+            };
         }
         if self.alive(token).await?.is_none() {
             return Ok(Ending::Nothing);
         }
-        let held = match before(&self.clock, TARGET_DEADLINE, target.read(&name)).await {
+        let mut round = Round { delivery, token, definition, to, target, name, state, outcomes: Vec::new() };
+        let read = self.targets.call(&self.clock, &to.target, target.read(&round.name)).await;
+        if definition.shadow && !round.state.cut_over {
+            // Before anything is written: what a reader finds is what was there until now.
+            let lifetime = token.standing.lifetime.and_then(renewal::Lifetime::known);
+            self.look(target, to, &delivery.row, read.as_ref(), lifetime, &mut round.state).await;
+        }
+        let held = match read {
             Ok(held) => held,
-            Err(error) => return Ok(Ending::Failed(error)),
+            Err(error) => return Ok(round.failed(error)),
         };
         // Only now, so that what is written is never older than what was there to be read.
         let Some(current) = self.current(token).await? else {
             return Ok(Ending::Nothing);
         };
-        let id = token.row.id.to_string();
-        let now = self.clock.now().wall;
+        match self.bring_about(&mut round, held.as_ref(), &current).await {
+            Ok(outcome) => Ok(self.holds(round, outcome).await),
+            Err(error) => Ok(round.failed(error)),
+        }
+    }
+
+    /// Makes the target hold what it should, where it may.
+    async fn bring_about(
+        &self,
+        round: &mut Round<'_>,
+        held: Option<&Held>,
+        current: &Current,
+    ) -> Result<Outcome, TargetError> {
+        let id = round.token.row.id.to_string();
         let ours = Ours { token: &id, generation: current.generation, value: &current.value, expires: current.expires };
-        let delivered = if state.version.is_some() { delivery.row.generation } else { 0 };
-        let decision = decide(&state, delivered, held.as_ref(), &ours, to.on_change, now.0);
-        let mut outcome = None;
-        let mut holds = current.generation;
+        let seen = round.delivery.row.generation;
+        let delivered = if round.state.version.is_some() { seen } else { 0 };
+        let now = self.clock.now().wall.0;
+        let decision = decide(&round.state, delivered, held, &ours, round.to.on_change, now);
+        let of_ours = held.filter(|held| held.mark.as_ref().is_some_and(|mark| mark.token == id));
         match decision {
             Decision::Refuse(words) => {
                 let kind = TargetErrorKind::Occupied;
-                return Ok(Ending::Failed(TargetError { kind, words: there(&name, &words), retry_after: None }));
-            }
-            Decision::Keep => {
-                if let Some(held) = &held
-                    && state.version.as_ref() != Some(&held.version)
-                {
-                    // It was written, and what came of that couldn't be noted: by a crash, say, or a lost answer.
-                    supersede(&mut state, held.version.clone(), to);
-                }
-                if state.failures > 0 || delivery.row.generation != current.generation {
-                    outcome = Some(self.delivered(token, &state, &current));
-                }
+                return Err(TargetError { kind, words: there(&round.name, &words), retry_after: None });
             }
             Decision::Leave(change) => {
-                if state.changed.as_ref().is_none_or(|known| known.version != change.version) {
-                    outcome = Some(DeliveryOutcome::Changed { repaired: false });
-                    state.changed = Some(change);
-                }
-                holds = delivery.row.generation;
+                round.found(change);
+                return Ok(Outcome { generation: seen, expires: Wall::EPOCH, checked: false });
+            }
+            Decision::Keep => {
+                round.recognise(of_ours);
+                let is_news = round.state.failures > 0 || round.state.told || seen != current.generation;
+                round.outcomes.extend(is_news.then(|| self.delivered(round, current)));
             }
             Decision::Write(change) => {
-                let parcel = Parcel {
-                    value: current.value.duplicate(),
-                    expires: current.expires,
-                    mark: Mark { token: id.clone(), generation: current.generation },
-                    provider: definition.provider.clone(),
-                    renewed_at: current.renewed_at,
-                };
-                let version = match self.write(target, &name, &parcel).await {
-                    Ok(version) => version,
-                    Err(error) => return Ok(Ending::Failed(error)),
-                };
-                supersede(&mut state, version, to);
-                state.delivered_at = Some(self.clock.now().wall.0);
-                outcome = Some(match change {
-                    Some(change) => {
-                        state.changed = Some(change);
-                        DeliveryOutcome::Changed { repaired: true }
-                    }
-                    None => self.delivered(token, &state, &current),
-                });
+                round.recognise(of_ours);
+                let version = self.write(round, &id, current).await?;
+                supersede(&mut round.state, version, round.to);
+                round.state.delivered_at = Some(self.clock.now().wall.0);
+                if change.is_none() || round.state.told {
+                    round.outcomes.push(self.delivered(round, current));
+                }
+                if let Some(change) = change {
+                    round.state.changed = Some(change);
+                    round.outcomes.push(DeliveryOutcome::Changed { repaired: true });
+                }
             }
         }
-        self.disable_superseded(target, &name, &mut state).await;
-        if definition.shadow && !state.cut_over {
-            let ours = current_life(&current, self.clock.now().wall);
-            let lifetime = token.standing.lifetime.and_then(renewal::Lifetime::known);
-            self.look(target, to, ours, lifetime, &mut state).await;
-        }
-        (state.failures, state.failure, state.told) = (0, None, false);
-        let now = self.clock.now().wall;
-        state.checked_at = Some(now.0);
-        let row = DeliveryRow {
-            due: now.plus(Duration::from_secs(to.check_every)),
-            expiry: current.expires.map_or(Wall::NEVER, |expires| Wall(expires.saturating_mul(1000))),
-            generation: holds,
-            ..delivery.row.clone()
-        };
-        Ok(Ending::Holds(Box::new(Holding { row, state, outcome })))
+        // What somebody changed is as it should be again.
+        round.state.changed = round.state.changed.take().filter(|change| change.repaired);
+        round.state.ordered = false;
+        let expires = current.expires.map_or(Wall::NEVER, |expires| Wall(expires.saturating_mul(1000)));
+        Ok(Outcome { generation: current.generation, expires, checked: true })
     }
 
-    /// Writes and reads back.
-    async fn write(&self, target: &dyn Target, name: &str, parcel: &Parcel) -> Result<String, TargetError> {
+    async fn holds(&self, round: Round<'_>, outcome: Outcome) -> Ending {
+        let Round { delivery, to, target, name, mut state, mut outcomes, .. } = round;
+        self.healths.note(&to.target, Ok(()), self.clock.now().wall);
+        outcomes.extend(self.disable_superseded(target, to, &name, &mut state).await);
+        (state.failures, state.failure, state.told) = (0, None, false);
+        let now = self.clock.now().wall;
+        if outcome.checked {
+            state.checked_at = Some(now.0);
+        }
+        let mut next_look = Duration::from_secs(to.check_every);
+        if state.unknown_at.take().is_some() {
+            next_look = next_look.min(LATE_WRITE_SEEN_AFTER);
+        }
+        let row = DeliveryRow {
+            due: now.plus(next_look),
+            behind: Wall::NEVER,
+            expiry: outcome.expires,
+            generation: outcome.generation,
+            ..delivery.row.clone()
+        };
+        Ending::Holds(Box::new(Holding { row, state, outcomes }))
+    }
+
+    /// Writes and reads back. The answer is the version's id there.
+    async fn write(&self, round: &mut Round<'_>, id: &str, current: &Current) -> Result<String, TargetError> {
+        let (target, name) = (round.target, &round.name);
+        let parcel = Parcel {
+            value: current.value.duplicate(),
+            expires: current.expires,
+            mark: Mark { token: id.to_owned(), generation: current.generation },
+            provider: round.definition.provider.clone(),
+            renewed_at: current.renewed_at,
+        };
         target.admits(name).map_err(|words| TargetError { kind: TargetErrorKind::Unfit, words, retry_after: None })?;
-        let version = before(&self.clock, TARGET_DEADLINE, target.write(name, parcel)).await?;
-        let held = before(&self.clock, TARGET_DEADLINE, target.read(name)).await?;
+        let written = self.targets.call(&self.clock, &round.to.target, target.write(name, &parcel)).await;
+        if let Err(TargetError { kind: TargetErrorKind::Unreachable, .. }) = written {
+            round.state.unknown_at = Some(self.clock.now().wall.0);
+        }
+        let version = written?;
+        let held = self.targets.call(&self.clock, &round.to.target, target.read(name)).await?;
         let is_there = held.is_some_and(|held| {
             held.version == version
                 && held.expires == parcel.expires
@@ -237,22 +196,13 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             return Ok(version);
         }
         Err(TargetError {
-            kind: TargetErrorKind::Unreachable,
+            kind: TargetErrorKind::Unsettled,
             words: there(
                 name,
                 "what was read back isn't what was written: somebody else writes it too, or it answered late",
             ),
             retry_after: None,
         })
-    }
-
-    /// Disables what newer versions superseded. What fails is tried again the next time.
-    async fn disable_superseded(&self, target: &dyn Target, name: &str, state: &mut DeliveryState) {
-        for version in core::mem::take(&mut state.superseded) {
-            if before(&self.clock, TARGET_DEADLINE, target.disable(name, &version)).await.is_err() {
-                state.superseded.push(version);
-            }
-        }
     }
 
     /// The version that is to be delivered: the current generation, alive. What somebody else wrote over the token isn't: a
@@ -286,103 +236,45 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         }))
     }
 
-    async fn definition(&self, token: &Token) -> Result<Option<TokenDefinition>, RecordError> {
-        let name = token_definition_name(&token.row.vault, &token.row.name);
-        let declared = self.records.definition::<TokenDefinition>(DefinitionKind::Token, &name).await?;
-        Ok(declared.filter(|declared| declared.removed.is_none()).map(|declared| declared.body))
-    }
-
-    fn after_failure(&self, delivery: &Delivery, error: &TargetError, now: Wall) -> (DeliveryRow, DeliveryState, bool) {
-        let mut state = delivery.state.clone();
-        let since = state.failure.as_ref().map_or(now.0, |failure| failure.since);
-        state.failures = state.failures.saturating_add(1);
-        state.failure =
-            Some(DeliveryFailure { kind: error.kind.word().to_owned(), words: error.words.clone(), since, at: now.0 });
-        let by_itself = matches!(error.kind, TargetErrorKind::Unreachable | TargetErrorKind::Throttled);
-        let danger = if by_itself { now.since(Wall(since)) >= OUTAGE_TOLD_AFTER } else { state.failures >= TOLD_AFTER };
-        let alert = danger && !state.told;
-        state.told |= danger;
-        let mut random = renewal::Random::new(self.seed());
-        let wait = match error.kind {
-            // The target's lane is what holds it back.
-            TargetErrorKind::Unreachable | TargetErrorKind::Throttled | TargetErrorKind::Unauthenticated => {
-                Duration::from_secs(1)
-            }
-            _ => schedule::backoff(state.failures.min(16), LONGEST_WAIT, &mut random),
-        };
-        let row = DeliveryRow { due: now.plus(wait), ..delivery.row.clone() };
-        (row, state, alert)
-    }
-
-    fn delivered(&self, token: &Token, state: &DeliveryState, current: &Current) -> DeliveryOutcome {
+    fn delivered(&self, round: &Round<'_>, current: &Current) -> DeliveryOutcome {
         let renewed = Wall(current.renewed_at.saturating_mul(1000));
-        let obtained = token.standing.obtained.map_or(renewed, |moment| moment.wall);
+        let obtained = round.token.standing.obtained.map_or(renewed, |moment| moment.wall);
         DeliveryOutcome::Delivered {
             generation: current.generation,
             lag: self.clock.now().wall.since(obtained),
-            recovered: state.told,
+            recovered: round.state.told,
         }
-    }
-
-    async fn note(&self, verdict: Verdict, write: Write) -> Option<Verdict> {
-        match self.records.commit(vec![write]).await {
-            // Somebody changed it meanwhile: it is still due, and the next round finds what this one did.
-            Ok(()) | Err(CommitError::Conflict) => Some(verdict),
-            Err(CommitError::Store(error)) => {
-                self.observer.trouble(&format!("what became of a delivery can't be stored: {error}"));
-                None
-            }
-        }
-    }
-
-    fn trouble(&self, error: &RecordError) -> Option<Verdict> {
-        self.observer.trouble(&format!("a delivery can't be made now: {error}"));
-        None
-    }
-
-    fn tell(&self, token: &Token, definition: &TokenDefinition, target: &str, outcome: &DeliveryOutcome) {
-        self.observer.delivery(&DeliveryEvent {
-            vault: &token.row.vault,
-            name: &token.row.name,
-            owner: definition.owner.as_deref(),
-            target,
-            outcome,
-        });
     }
 }
 
-/// A new version is there; the one before is to be disabled, where that is wanted.
-fn supersede(state: &mut DeliveryState, version: String, to: &DeliverTo) {
-    if let Some(superseded) = state.version.replace(version)
-        && to.disable_superseded
-        && state.superseded.len() < MOST_SUPERSEDED
-    {
-        state.superseded.push(superseded);
+impl Round<'_> {
+    fn failed(self, error: TargetError) -> Ending {
+        Ending::Failed(Box::new(Failed { error, state: self.state }))
     }
-    state.versions += 1;
+
+    /// A version of ours that isn't known was written, and what came of that couldn't be noted: by a crash, say, or a lost
+    /// answer.
+    fn recognise(&mut self, held: Option<&Held>) {
+        if let Some(held) = held
+            && self.state.version.as_ref() != Some(&held.version)
+        {
+            supersede(&mut self.state, held.version.clone(), self.to);
+        }
+    }
+
+    /// Somebody else's change, which stays. Each is told once.
+    fn found(&mut self, change: ForeignChange) {
+        let is_known = |known: &ForeignChange| !known.repaired && known.version == change.version;
+        if !self.state.changed.as_ref().is_some_and(is_known) {
+            self.outcomes.push(DeliveryOutcome::Changed { repaired: false });
+            self.state.changed = Some(change);
+        }
+    }
 }
 
 /// The name under which a token is delivered: beside the flow's while it is in shadow mode.
-pub(super) fn name_there(definition: &TokenDefinition, to: &DeliverTo, state: &DeliveryState) -> String {
+fn name_there(definition: &TokenDefinition, to: &DeliverTo, state: &DeliveryState) -> String {
     if definition.shadow && !state.cut_over { format!("{}{SHADOW_SUFFIX}", to.name) } else { to.name.clone() }
-}
-
-fn forget(row: &DeliveryRow) -> Write {
-    Write::RemoveDelivery { token: row.token, target: row.target.clone() }
-}
-
-fn verdict(error: &TargetError) -> Verdict {
-    match error.kind {
-        TargetErrorKind::Unreachable => Verdict::Failed,
-        TargetErrorKind::Throttled => Verdict::Throttled(error.retry_after),
-        TargetErrorKind::Unauthenticated => Verdict::ClientRefused,
-        TargetErrorKind::Forbidden | TargetErrorKind::Occupied | TargetErrorKind::Unfit => Verdict::Answered,
-    }
-}
-
-/// The life left, in seconds.
-fn current_life(current: &Current, now: Wall) -> Option<i64> {
-    current.expires.map(|expires| expires - now.unix_seconds())
 }
 
 fn there(name: &str, words: &str) -> String {

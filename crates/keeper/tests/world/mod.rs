@@ -1,5 +1,6 @@
 //! The keeper in a small world: the in-memory store, a clock that a test winds, and a provider that answers as told.
 
+pub mod shelf;
 mod stock;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,8 +14,8 @@ use std::time::Duration;
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 use keeper::{
-    Clock, Courier, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer, SendFailure, Source,
-    Survey, Targets, TokenDefinition, token_definition_name,
+    Clock, Courier, CredentialEvent, DeliverTo, DeliveryEvent, DeliveryOutcome, Event, Http, Keeper, Observer,
+    SendFailure, Source, Survey, Targets, TokenDefinition, token_definition_name,
 };
 use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
 use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
@@ -203,9 +204,19 @@ impl Http for Provider {
 
 /// What was told.
 #[derive(Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<String>>>);
+pub struct Told(Arc<Mutex<Vec<String>>>, Arc<Mutex<BTreeMap<String, Duration>>>, Arc<Mutex<Option<Wall>>>);
 
 impl Told {
+    /// When the first credential ends, as it was told last.
+    pub fn first_end(&self) -> Option<Wall> {
+        *self.2.lock().expect("one thread")
+    }
+
+    /// The lag of a target that was told last, in seconds.
+    pub fn lag(&self, target: &str) -> u64 {
+        self.1.lock().expect("one thread").get(target).copied().unwrap_or_default().as_secs()
+    }
+
     /// Every notice, and every trouble.
     pub fn all(&self) -> Vec<String> {
         self.0.lock().expect("one thread").clone()
@@ -233,11 +244,32 @@ impl Observer for Told {
             DeliveryOutcome::Failed { kind, .. } => format!("delivery failed: {}", kind.word()),
             DeliveryOutcome::Changed { repaired: true } => "repaired".to_owned(),
             DeliveryOutcome::Changed { repaired: false } => "changed by somebody".to_owned(),
+            DeliveryOutcome::Waiting { .. } => format!("{} waits", event.name),
+            DeliveryOutcome::NotDisabled { kind, versions, .. } => {
+                format!("{versions} not disabled: {}", kind.word())
+            }
         };
         self.0.lock().expect("one thread").push(word);
     }
 
-    fn delivery_lag(&self, _target: &str, _lag: Duration) {}
+    fn delivery_lag(&self, target: &str, lag: Duration) {
+        self.1.lock().expect("one thread").insert(target.to_owned(), lag);
+    }
+
+    fn credential(&self, event: &CredentialEvent<'_>) {
+        let CredentialEvent { vault, name, owner, tokens, targets, .. } = event;
+        let word = format!(
+            "{vault}/{name} ends: {} of {} tokens and {} targets",
+            owner.unwrap_or("nobody"),
+            tokens.len(),
+            targets.len()
+        );
+        self.0.lock().expect("one thread").push(word);
+    }
+
+    fn credentials(&self, first_end: Option<Wall>) {
+        *self.2.lock().expect("one thread") = first_end;
+    }
 
     fn trouble(&self, words: &str) {
         self.0.lock().expect("one thread").push(format!("trouble: {words}"));
@@ -290,7 +322,7 @@ impl World {
 
     /// A world in which nothing is renewed, and what is there is delivered.
     pub fn delivering_only(lifetime: u64) -> Self {
-        let mut world = Self::on(MemoryStore::new(), Wound::new(), lifetime);
+        let mut world = Self::on(MemoryStore::new(), Wound::new(), Told::default(), lifetime);
         world.set("id", "me");
         world.set("credentials", "hush");
         let table: oauth::ProviderTable =
@@ -301,12 +333,11 @@ impl World {
         world
     }
 
-    fn on(store: MemoryStore, clock: Wound, lifetime: u64) -> Self {
+    fn on(store: MemoryStore, clock: Wound, told: Told, lifetime: u64) -> Self {
         let records = Arc::new(Records::new(store, keyring(), Arc::new(Counting::from(1)), 1 << 20));
         let desk =
             Desk { clock: clock.clone(), lifetime, next: VecDeque::new(), down: false, calls: Vec::new(), issued: 0 };
         let provider = Provider(Arc::new(Mutex::new(desk)));
-        let told = Told::default();
         let limits = LaneLimits::default();
         let targets = Arc::new(Targets::default());
         let keeper = Arc::new(Keeper::new(
@@ -360,6 +391,19 @@ impl World {
         self.targets.replace(targets.iter().map(|(name, it)| ((*name).to_owned(), target(it))).collect());
     }
 
+    /// Declares a delivered token whose credentials are in this target.
+    pub fn deliver_obtained_from(&mut self, name: &str, target: &str, deliver: Vec<DeliverTo>) {
+        let writes = self.declaration_from(target, name, "id.example.com secret:contoso/id", deliver, false);
+        self.wait(|records| async move { records.commit(writes).await.expect("stored") });
+        self.keeper.wake();
+    }
+
+    /// Somebody orders that a token is delivered.
+    pub fn deliver_now(&mut self, name: &str) {
+        let (id, courier) = (self.token(name).row.id, Arc::clone(&self.courier));
+        self.wait(|_| async move { courier.deliver_now(id).await.expect("stored") });
+    }
+
     /// What became of a token's delivery.
     pub fn delivery(&mut self, name: &str, target: &str) -> store::Delivery {
         let (id, target) = (self.token(name).row.id, target.to_owned());
@@ -374,8 +418,19 @@ impl World {
 
     /// The writes that declare a managed token.
     fn declaration(&self, name: &str, lane: &str, deliver: Vec<DeliverTo>, shadow: bool) -> Vec<store::Write> {
+        self.declaration_from("home", name, lane, deliver, shadow)
+    }
+
+    fn declaration_from(
+        &self,
+        credentials: &str,
+        name: &str,
+        lane: &str,
+        deliver: Vec<DeliverTo>,
+        shadow: bool,
+    ) -> Vec<store::Write> {
         let (vault, name) = names(name);
-        let secret = |name: &str| Source::Secret { vault: "home".into(), name: name.into() };
+        let secret = |name: &str| Source::Secret { vault: credentials.into(), name: name.into() };
         let definition = TokenDefinition {
             provider: "example".into(),
             client_id: secret("id"),
@@ -409,6 +464,18 @@ impl World {
 
     /// Somebody writes a secret.
     pub fn set(&mut self, name: &str, value: &str) {
+        self.set_until(name, value, None);
+    }
+
+    /// Somebody writes a secret that ends in so many days.
+    pub fn set_for_days(&mut self, name: &str, value: &str, days: i64) {
+        let expires = self.clock.now().wall.unix_seconds() + days * 86_400;
+        self.set_until(name, value, Some(expires));
+        let (vault, name) = names(name);
+        self.keeper.secret_written(&vault, &name);
+    }
+
+    fn set_until(&mut self, name: &str, value: &str, expires: Option<i64>) {
         let (vault, name) = names(name);
         let now = self.clock.now().wall.unix_seconds();
         let body = SecretBody {
@@ -418,7 +485,7 @@ impl World {
             updated: now,
             written_by: "somebody".into(),
         };
-        let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now };
+        let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires, now };
         self.wait(|records| async move { records.set(new).await.map(drop).expect("stored") });
     }
 
@@ -427,9 +494,7 @@ impl World {
         let Self { clock, provider, told, records, pool, .. } = self;
         drop(pool);
         let lifetime = provider.0.lock().expect("one thread").lifetime;
-        let mut world = Self::on(records.store().reopen(), clock, lifetime).keep();
-        world.told = told;
-        world
+        Self::on(records.store().reopen(), clock, told, lifetime).keep()
     }
 
     /// Lets this many seconds pass.

@@ -155,7 +155,7 @@ pub(super) fn lane(row: &Row<'_>) -> Result<LaneRow, StoreError> {
     read().map_err(|column| damaged("lane", &columns.key([0]), column))
 }
 
-/// A delivery: `token, target, due, asked, expiry, generation, sealed`.
+/// A delivery: `token, target, due, asked, behind, expiry, generation, sealed`.
 pub(super) fn delivery(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {
     let columns = Columns { row, at: 0 };
     let read = || {
@@ -164,9 +164,10 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {
             target: columns.text(1, "target")?.to_owned(),
             due: Wall(columns.number(2, "due")?),
             asked: fits(columns.number(3, "asked")?, "asked")?,
-            expiry: Wall(columns.number(4, "expiry")?),
-            generation: fits(columns.number(5, "generation")?, "generation")?,
-            sealed: columns.sealed(6)?,
+            behind: Wall(columns.number(4, "behind")?),
+            expiry: Wall(columns.number(5, "expiry")?),
+            generation: fits(columns.number(6, "generation")?, "generation")?,
+            sealed: columns.sealed(7)?,
         })
     };
     read().map_err(|column| damaged("delivery", &columns.key([0, 1]), column))

@@ -13,7 +13,7 @@ pub(super) fn delivery(
     token: TokenId,
     target: &str,
 ) -> Result<Option<DeliveryRow>, StoreError> {
-    let sql = "SELECT token, target, due, asked, expiry, generation, sealed FROM delivery \
+    let sql = "SELECT token, target, due, asked, behind, expiry, generation, sealed FROM delivery \
                WHERE token = ?1 AND target = ?2";
     one(connection, sql, params![token.0, target], columns::delivery)
 }
@@ -23,7 +23,7 @@ pub(super) fn deliveries(
     after: Option<(TokenId, &str)>,
     limit: usize,
 ) -> Result<Vec<DeliveryRow>, StoreError> {
-    let sql = "SELECT token, target, due, asked, expiry, generation, sealed FROM delivery \
+    let sql = "SELECT token, target, due, asked, behind, expiry, generation, sealed FROM delivery \
                WHERE (token, target) > (?1, ?2) ORDER BY token, target LIMIT ?3";
     let (token, target) = after.as_ref().map_or((&[][..], ""), |(token, target)| (&token.0[..], target));
     all(connection, sql, params![token, target, rows(limit)], columns::delivery)
@@ -36,12 +36,28 @@ pub(super) fn due(
     limit: usize,
 ) -> Result<Vec<DeliveryRow>, StoreError> {
     // The inner query sorts what is due by the index alone; only what is wanted is read.
-    let sql = "SELECT token, target, due, asked, expiry, generation, sealed FROM delivery \
+    let sql = "SELECT token, target, due, asked, behind, expiry, generation, sealed FROM delivery \
                WHERE id IN (SELECT id FROM delivery INDEXED BY delivery_by_due WHERE target = ?1 AND due <= ?2 \
                             ORDER BY expiry, due, id LIMIT ?3) \
                ORDER BY expiry, due, id";
     let now = now.min(Wall(Wall::NEVER.0 - 1));
     all(connection, sql, params![target, now.0, rows(limit)], columns::delivery)
+}
+
+pub(super) fn behind(
+    connection: &Connection,
+    target: &str,
+    after: Option<(Wall, TokenId)>,
+    until: Wall,
+    limit: usize,
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    // The largest number stands for never; named here, it lets the index of the others be used.
+    let sql = "SELECT token, target, due, asked, behind, expiry, generation, sealed \
+               FROM delivery INDEXED BY delivery_by_behind \
+               WHERE target = ?1 AND (behind, token) > (?2, ?3) AND behind <= ?4 AND behind < 9223372036854775807 \
+               ORDER BY behind, token LIMIT ?5";
+    let (since, token) = after.as_ref().map_or((i64::MIN, &[][..]), |(since, token)| (since.0, &token.0[..]));
+    all(connection, sql, params![target, since, token, until.0, rows(limit)], columns::delivery)
 }
 
 pub(super) fn next(connection: &Connection, target: &str, now: Wall) -> Result<Option<Wall>, StoreError> {

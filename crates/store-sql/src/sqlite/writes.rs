@@ -59,7 +59,7 @@ impl<'c> Scribe<'c> {
             Write::Delivery { row, replaces: None } => self.insert_delivery(row),
             Write::Delivery { row, replaces: Some(replaces) } => self.replace_delivery(row, replaces),
             Write::RemoveDelivery { token, target } => self.remove_delivery(*token, target),
-            Write::Deliver { token, due } => self.deliver(*token, *due),
+            Write::Deliver { token, due, behind } => self.deliver(*token, *due, *behind),
             Write::Definition(row) => self.put_definition(row),
             Write::AmendDefinition { row, replaces: None } => self.insert_definition(row),
             Write::AmendDefinition { row, replaces: Some(replaces) } => self.amend_definition(row, replaces),
@@ -239,21 +239,21 @@ impl<'c> Scribe<'c> {
     }
 
     fn insert_delivery(&self, row: &DeliveryRow) -> Result<(), Refusal> {
-        let sql = "INSERT INTO delivery (token, target, due, asked, expiry, generation, sealed) \
-                   VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-        let DeliveryRow { token, target, due, expiry, generation, sealed, asked: _ } = row;
+        let sql = "INSERT INTO delivery (token, target, due, asked, behind, expiry, generation, sealed) \
+                   VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+        let DeliveryRow { token, target, due, behind, expiry, generation, sealed, asked: _ } = row;
         let generation = stored(*generation)?;
-        one(self.execute(sql, params![token.0, target, due.0, expiry.0, generation, sealed.as_bytes()])?)
+        one(self.execute(sql, params![token.0, target, due.0, behind.0, expiry.0, generation, sealed.as_bytes()])?)
     }
 
     fn replace_delivery(&self, row: &DeliveryRow, replaces: &RecordTag) -> Result<(), Refusal> {
-        let DeliveryRow { token, target, due, asked, expiry, generation, sealed } = row;
+        let DeliveryRow { token, target, due, asked, behind, expiry, generation, sealed } = row;
         let found = "SELECT id, sealed FROM delivery WHERE token = ?1 AND target = ?2";
         let id = self.expect(found, params![token.0, target], replaces)?;
-        let sql = "UPDATE delivery SET due = iif(asked = ?3, ?2, min(due, ?2)), expiry = ?4, generation = ?5, sealed = ?6 \
-                   WHERE id = ?1";
-        let asked = i64::try_from(*asked).unwrap_or(i64::MAX);
-        one(self.execute(sql, params![id, due.0, asked, expiry.0, stored(*generation)?, sealed.as_bytes()])?)
+        let sql = "UPDATE delivery SET due = iif(asked = ?3, ?2, min(due, ?2)), behind = iif(asked = ?3, ?7, behind), \
+                   expiry = ?4, generation = ?5, sealed = ?6 WHERE id = ?1";
+        let (asked, generation) = (i64::try_from(*asked).unwrap_or(i64::MAX), stored(*generation)?);
+        one(self.execute(sql, params![id, due.0, asked, expiry.0, generation, sealed.as_bytes(), behind.0])?)
     }
 
     fn remove_delivery(&self, token: TokenId, target: &str) -> Result<(), Refusal> {
@@ -261,9 +261,10 @@ impl<'c> Scribe<'c> {
         Ok(())
     }
 
-    fn deliver(&self, token: TokenId, due: Wall) -> Result<(), Refusal> {
-        let sql = "UPDATE delivery SET asked = asked + 1, due = min(due, ?2) WHERE token = ?1";
-        self.execute(sql, params![token.0, due.0])?;
+    fn deliver(&self, token: TokenId, due: Wall, behind: Wall) -> Result<(), Refusal> {
+        let sql =
+            "UPDATE delivery SET asked = asked + 1, due = min(due, ?2), behind = min(behind, ?3) WHERE token = ?1";
+        self.execute(sql, params![token.0, due.0, behind.0])?;
         Ok(())
     }
 

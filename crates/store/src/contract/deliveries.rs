@@ -5,7 +5,7 @@ use renewal::Wall;
 use super::Opener;
 use super::facts::Facts as _;
 use super::sample::{delivery, insert, sealed, token, token_id};
-use crate::rows::DeliveryRow;
+use crate::rows::{DeliveryRow, TokenId};
 use crate::{CommitError, Store, Write};
 
 fn first(row: DeliveryRow) -> Write {
@@ -55,7 +55,10 @@ pub async fn asking_makes_every_delivery_of_a_token_due(opener: &impl Opener) {
     let rows = rows.map(|(target, due)| first(DeliveryRow { due, ..delivery(1, target) }));
     store.commit(rows.into()).await.expect("the store is empty");
     store.commit(vec![first(DeliveryRow { due: Wall(90), ..delivery(2, "later") })]).await.expect("it is new");
-    store.commit(vec![Write::Deliver { token: token_id(1), due: Wall(50) }]).await.expect("it may ask");
+    store
+        .commit(vec![Write::Deliver { token: token_id(1), due: Wall(50), behind: Wall::NEVER }])
+        .await
+        .expect("it may ask");
     for (target, due) in [("never", 50), ("later", 50), ("sooner", 10)] {
         let row = store.delivery(token_id(1), target).await.expect("a read").expect("it is there");
         assert_eq!((row.due, row.asked), (Wall(due), 1), "{target}");
@@ -69,7 +72,7 @@ pub async fn an_answer_to_an_earlier_request_leaves_the_later_one_due(opener: &i
     let store = opener.fresh().await;
     let row = delivery(1, "contoso");
     store.commit(vec![first(row.clone())]).await.expect("the store is empty");
-    let ask = || Write::Deliver { token: token_id(1), due: Wall(20) };
+    let ask = || Write::Deliver { token: token_id(1), due: Wall(20), behind: Wall(20) };
     store.commit(vec![ask()]).await.expect("it may ask");
     let seen = store.delivery(token_id(1), "contoso").await.expect("a read").expect("it is there");
     store.commit(vec![ask()]).await.expect("it may ask again");
@@ -105,6 +108,48 @@ pub async fn due_deliveries_come_most_urgent_first_and_by_target(opener: &impl O
     assert_eq!(store.next_delivery("a", Wall(5)).await, Ok(Some(Wall(6))));
     assert_eq!(store.next_delivery("a", Wall(99)).await, Ok(None), "what never is due has no time");
     assert_eq!(due(store.due_deliveries("a", Wall::NEVER, 9).await.expect("a read")).len(), 4);
+}
+
+async fn behind_at_a(
+    store: &impl Store,
+    after: Option<(Wall, TokenId)>,
+    until: Wall,
+    limit: usize,
+) -> Vec<(TokenId, Wall)> {
+    let rows = store.deliveries_behind("a", after, until, limit).await.expect("a read");
+    rows.iter().map(|row| (row.token, row.behind)).collect()
+}
+
+/// Since when a target lacks something is moved by what makes good for it alone.
+pub async fn what_is_behind_is_so_since_the_first_time_that_it_was(opener: &impl Opener) {
+    let store = opener.fresh().await;
+    let first_write = |number| first(DeliveryRow { due: Wall(5), ..delivery(number, "a") });
+    store.commit(vec![first_write(1), first_write(2), first_write(3)]).await.expect("the store is empty");
+    store.commit(vec![first(delivery(2, "b"))]).await.expect("it is new");
+    for (number, behind) in [(1, Wall(30)), (1, Wall(40)), (2, Wall(20)), (3, Wall::NEVER)] {
+        let ask = Write::Deliver { token: token_id(number), due: Wall(50), behind };
+        store.commit(vec![ask]).await.expect("it may ask");
+    }
+    let store = opener.reopen(store).await;
+    let (longest, next) = ((token_id(2), Wall(20)), (token_id(1), Wall(30)));
+    assert_eq!(behind_at_a(&store, None, Wall::NEVER, 9).await, [longest, next]);
+    assert_eq!(behind_at_a(&store, None, Wall(29), 9).await, [longest]);
+    assert_eq!(behind_at_a(&store, None, Wall(90), 1).await, [longest]);
+    assert_eq!(behind_at_a(&store, Some((Wall(20), token_id(2))), Wall(90), 9).await, [next]);
+    // A failure leaves it, and so does the answer to an earlier request.
+    let seen = store.delivery(token_id(1), "a").await.expect("a read").expect("it is there");
+    let failed = DeliveryRow { due: Wall(70), sealed: sealed(101), ..seen.clone() };
+    let write = Write::Delivery { row: failed.clone(), replaces: Some(seen.sealed.tag()) };
+    store.commit(vec![write]).await.expect("the record is the same");
+    assert_eq!(behind_at_a(&store, None, Wall(90), 9).await, [longest, next]);
+    let early = DeliveryRow { asked: seen.asked - 1, behind: Wall::NEVER, sealed: sealed(102), ..seen.clone() };
+    let write = Write::Delivery { row: early.clone(), replaces: Some(failed.sealed.tag()) };
+    store.commit(vec![write]).await.expect("the record is the same");
+    assert_eq!(behind_at_a(&store, None, Wall(90), 9).await, [longest, next]);
+    let delivered = DeliveryRow { behind: Wall::NEVER, sealed: sealed(103), ..seen };
+    let write = Write::Delivery { row: delivered, replaces: Some(early.sealed.tag()) };
+    store.commit(vec![write]).await.expect("the record is the same");
+    assert_eq!(behind_at_a(&store, None, Wall(90), 9).await, [longest]);
 }
 
 /// What is no longer renewed is no longer delivered.

@@ -57,9 +57,11 @@ impl Facts for LaneRow {
 
 impl Facts for DeliveryRow {
     fn facts(&self) -> String {
-        let Self { token, target, due, asked, expiry, generation, sealed } = self;
-        let (due, expiry, sealed) = (due.0, expiry.0, bytes(sealed));
-        format!("{token:?} to {target} due {due} asked {asked} expiry {expiry} generation {generation} {sealed}")
+        let Self { token, target, due, asked, behind, expiry, generation, sealed } = self;
+        let (due, behind, expiry, sealed) = (due.0, behind.0, expiry.0, bytes(sealed));
+        format!(
+            "{token:?} to {target} due {due} asked {asked} behind {behind} expiry {expiry} generation {generation} {sealed}"
+        )
     }
 }
 

@@ -152,7 +152,10 @@ impl History {
                 let replaces = if self.random.one_in(6) { None } else { old.map(|old| old.sealed.tag()) };
                 Write::Delivery { row, replaces }
             }
-            17 => Write::Deliver { token: token_id(self.random.below(TOKENS)), due: self.instant() },
+            17 => {
+                let (token, due, behind) = (token_id(self.random.below(TOKENS)), self.instant(), self.instant());
+                Write::Deliver { token, due, behind }
+            }
             _ => {
                 let term = u32::try_from(self.random.below(3)).expect("it is below 3");
                 Write::Keyring(KeyringRow { term, wrapped: self.record().as_bytes().to_vec() })
@@ -209,6 +212,7 @@ impl History {
             target: (*self.random.of(&TARGETS)).to_owned(),
             due: self.instant(),
             asked: self.random.below(3),
+            behind: self.instant(),
             expiry: self.instant(),
             generation: self.random.below(6),
             sealed: self.record(),
@@ -371,7 +375,7 @@ fn twin(write: &Write) -> Write {
         Write::KeepAttempts { token, keep } => Write::KeepAttempts { token: *token, keep: *keep },
         Write::Delivery { row, replaces } => Write::Delivery { row: row.clone(), replaces: *replaces },
         Write::RemoveDelivery { token, target } => Write::RemoveDelivery { token: *token, target: target.clone() },
-        Write::Deliver { token, due } => Write::Deliver { token: *token, due: *due },
+        Write::Deliver { token, due, behind } => Write::Deliver { token: *token, due: *due, behind: *behind },
         Write::Definition(row) => Write::Definition(row.clone()),
         Write::AmendDefinition { row, replaces } => Write::AmendDefinition { row: row.clone(), replaces: *replaces },
         Write::RemoveDefinition { kind, name } => Write::RemoveDefinition { kind: *kind, name: name.clone() },

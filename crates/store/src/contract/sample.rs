@@ -110,6 +110,7 @@ pub fn delivery(token: u64, target: &str) -> DeliveryRow {
         target: target.to_owned(),
         due: Wall(0),
         asked: 0,
+        behind: Wall::NEVER,
         expiry: Wall(0),
         generation: 0,
         sealed: sealed(token),

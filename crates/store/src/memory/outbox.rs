@@ -16,6 +16,8 @@ pub(super) struct Outbox {
     rows: BTreeMap<DeliveryKey, DeliveryRow>,
     /// By target, those that an instant can make due. It follows from the rows.
     waiting: BTreeMap<String, Waiting>,
+    /// By target, those that are behind. It follows from the rows.
+    behind: BTreeMap<String, BTreeSet<(Wall, TokenId)>>,
 }
 
 #[derive(Default)]
@@ -65,7 +67,25 @@ impl Outbox {
         self.waiting.get(target)?.by_due.range(later).next().map(|(due, _)| *due)
     }
 
+    pub(super) fn behind(
+        &self,
+        target: &str,
+        after: Option<(Wall, TokenId)>,
+        until: Wall,
+        limit: usize,
+    ) -> Vec<DeliveryRow> {
+        let start = after.map_or(Unbounded, Excluded);
+        let behind = self.behind.get(target).into_iter().flat_map(|behind| behind.range((start, Unbounded)));
+        let long = behind.take_while(|(since, _)| *since <= until).take(limit);
+        long.filter_map(|(_, token)| self.get(*token, target).cloned()).collect()
+    }
+
     fn wait(&mut self, row: &DeliveryRow, waits: bool) {
+        if row.behind != Wall::NEVER {
+            let behind = self.behind.entry(row.target.clone()).or_default();
+            let entry = (row.behind, row.token);
+            _ = if waits { behind.insert(entry) } else { behind.remove(&entry) };
+        }
         if row.due == Wall::NEVER {
             return;
         }

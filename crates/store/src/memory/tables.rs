@@ -194,6 +194,16 @@ impl Tables {
         self.deliveries.next_due(target, now)
     }
 
+    pub(super) fn deliveries_behind(
+        &self,
+        target: &str,
+        after: Option<(Wall, TokenId)>,
+        until: Wall,
+        limit: usize,
+    ) -> Vec<DeliveryRow> {
+        self.deliveries.behind(target, after, until, limit)
+    }
+
     pub(super) fn definition(&self, kind: DefinitionKind, name: &str) -> Option<DefinitionRow> {
         self.definitions.get(&(kind, name.to_owned())).cloned()
     }
@@ -272,14 +282,15 @@ impl Tables {
                 let row = match old {
                     None => DeliveryRow { asked: 0, ..row },
                     Some(old) if old.asked == row.asked => row,
-                    Some(old) => DeliveryRow { asked: old.asked, due: old.due.min(row.due), ..row },
+                    Some(old) => DeliveryRow { asked: old.asked, due: old.due.min(row.due), behind: old.behind, ..row },
                 };
                 log.push(self.put(Before::Delivery((row.token, row.target.clone()), Some(row))));
             }
             Write::RemoveDelivery { token, target } => log.push(self.put(Before::Delivery((token, target), None))),
-            Write::Deliver { token, due } => {
+            Write::Deliver { token, due, behind } => {
                 for old in self.deliveries.of_token(token) {
-                    let row = DeliveryRow { asked: old.asked + 1, due: old.due.min(due), ..old };
+                    let (due, behind) = (old.due.min(due), old.behind.min(behind));
+                    let row = DeliveryRow { asked: old.asked + 1, due, behind, ..old };
                     log.push(self.put(Before::Delivery((token, row.target.clone()), Some(row))));
                 }
             }

@@ -22,6 +22,7 @@ struct World {
     made: u64,
     down: Option<TargetError>,
     names_down: BTreeMap<String, TargetErrorKind>,
+    disables_down: Option<TargetErrorKind>,
     mishaps: VecDeque<Mishap>,
     calls: TargetCalls,
     pace: TargetPace,
@@ -52,6 +53,8 @@ pub struct MemoryVersion {
 pub enum Mishap {
     /// Nothing is written, and it says so.
     Refused(TargetErrorKind),
+    /// Nothing is written, and it asks to be left alone, for so long if it says so.
+    Throttled(Option<Duration>),
     /// It is written, but the answer is lost.
     AnswerLost,
     /// It is written, and somebody else writes right after.
@@ -77,6 +80,7 @@ impl MemoryTarget {
             made: 0,
             down: None,
             names_down: BTreeMap::new(),
+            disables_down: None,
             mishaps: VecDeque::new(),
             calls: TargetCalls::default(),
             pace: TargetPace { interval: Duration::from_millis(1), burst: 1000, flights: 1000 },
@@ -107,6 +111,11 @@ impl MemoryTarget {
             Some(kind) => world.names_down.insert(folded(name), kind),
             None => world.names_down.remove(&folded(name)),
         };
+    }
+
+    /// While this is so, nothing can be disabled, and all else goes on.
+    pub fn set_disables_down(&self, down: Option<TargetErrorKind>) {
+        self.lock().disables_down = down;
     }
 
     /// The next write that has no mishap yet has this one. A write that fails since the target or the name is down
@@ -198,8 +207,12 @@ impl Target for MemoryTarget {
                 return Err(unfit(format!("a secret here has at most {MAX_VALUE_BYTES} bytes")));
             }
             let mishap = world.mishaps.pop_front();
-            if let Some(Mishap::Refused(kind)) = mishap {
-                return Err(failure(kind));
+            match mishap {
+                Some(Mishap::Refused(kind)) => return Err(failure(kind)),
+                Some(Mishap::Throttled(retry_after)) => {
+                    return Err(TargetError { retry_after, ..failure(TargetErrorKind::Throttled) });
+                }
+                Some(Mishap::AnswerLost | Mishap::Overtaken) | None => {}
             }
             let version = world.put(name, parcel.value.duplicate(), parcel.expires, Some(parcel.mark.clone()));
             match mishap {
@@ -207,7 +220,7 @@ impl Target for MemoryTarget {
                 Some(Mishap::Overtaken) => {
                     world.put(name, Secret::copy_of(b"somebody else's"), None, None);
                 }
-                Some(Mishap::Refused(_)) | None => {}
+                _ => {}
             }
             Ok(version)
         })
@@ -221,6 +234,9 @@ impl Target for MemoryTarget {
                 Ok(()) => {}
                 Err(error) if error.kind == TargetErrorKind::Occupied => return Ok(()),
                 Err(error) => return Err(error),
+            }
+            if let Some(kind) = world.disables_down {
+                return Err(failure(kind));
             }
             let versions = world.versions.get_mut(&folded(name)).into_iter().flatten();
             versions.filter(|known| known.facts.version == version).for_each(|known| known.facts.enabled = false);

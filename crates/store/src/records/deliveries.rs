@@ -47,9 +47,22 @@ pub struct DeliveryState {
     /// Somebody else's change that was seen last.
     #[serde(default)]
     pub changed: Option<ForeignChange>,
+    /// Whether a person ordered it: somebody else's change is written over this once, whatever was declared.
+    #[serde(default)]
+    pub ordered: bool,
+    /// When a write failed so that it isn't known whether it takes effect yet, in milliseconds since the Unix epoch; until
+    /// the target was looked at some time later.
+    #[serde(default)]
+    pub unknown_at: Option<i64>,
     /// Superseded versions that are still to be disabled there.
     #[serde(default)]
     pub superseded: Vec<String>,
+    /// Why they can't be, until they can.
+    #[serde(default)]
+    pub not_disabled: Option<NotDisabled>,
+    /// How many superseded versions stay enabled for good, since there were too many to be remembered.
+    #[serde(default)]
+    pub left_enabled: u64,
     /// Whether the token was cut over from shadow mode: it is delivered under its real name.
     #[serde(default)]
     pub cut_over: bool,
@@ -69,6 +82,17 @@ pub struct DeliveryFailure {
     pub since: i64,
     /// When the last was.
     pub at: i64,
+}
+
+/// Why superseded versions can't be disabled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotDisabled {
+    /// The last failure.
+    pub failure: DeliveryFailure,
+    /// How many attempts in a row have failed.
+    pub failures: u32,
+    /// It isn't tried again before, in milliseconds since the Unix epoch.
+    pub again_at: i64,
 }
 
 /// Somebody else's change of what was delivered.
@@ -105,6 +129,9 @@ pub struct ShadowLog {
     pub flow_tells_expiry: bool,
     /// Times in which a reader of the flow's token found it dead, the newest last.
     pub gaps: Vec<Gap>,
+    /// The same of Vestal's token.
+    #[serde(default)]
+    pub ours_gaps: Vec<Gap>,
     /// The flow's version that was seen last.
     pub flow_version: Option<String>,
 }
@@ -116,7 +143,7 @@ pub struct ShadowLook {
     pub at: i64,
     /// The life left in the flow's token, in seconds; `None` where there is none or its end isn't known.
     pub flow: Option<i64>,
-    /// The life left in Vestal's token, in seconds.
+    /// The life left in Vestal's token before it was delivered again, in seconds.
     pub ours: Option<i64>,
 }
 
@@ -158,36 +185,46 @@ impl<S: Store> Records<S> {
     }
 
     /// The writes that make a token's deliveries those to `wanted`: what is new, and what stays, is due at once; what isn't
-    /// wanted any more is forgotten, and stays at its target.
+    /// wanted any more is forgotten, and stays at its target. A token that was cut over is so at new targets too.
     pub fn declare_deliveries(&self, token: TokenId, known: &[Delivery], wanted: &[&str], now: Wall) -> Vec<Write> {
         let is_known = |target: &str| known.iter().any(|delivery| delivery.row.target == target);
         let gone = known.iter().filter(|delivery| !wanted.contains(&delivery.row.target.as_str()));
         let gone = gone.map(|delivery| Write::RemoveDelivery { token, target: delivery.row.target.clone() });
-        let new = wanted.iter().filter(|target| !is_known(target)).map(|target| self.new_delivery(token, target, now));
+        let state = DeliveryState {
+            cut_over: known.iter().any(|delivery| delivery.state.cut_over),
+            ..DeliveryState::default()
+        };
+        let new = wanted.iter().filter(|target| !is_known(target));
+        let new = new.map(|target| self.new_delivery(token, target, &state, now));
         let mut writes: Vec<Write> = gone.chain(new).collect();
         if wanted.iter().any(|target| is_known(target)) {
-            writes.push(Write::Deliver { token, due: now });
+            // It may have another name now, under which nothing was delivered yet.
+            writes.push(Write::Deliver { token, due: now, behind: now });
         }
         writes
     }
 
-    /// Changes a delivery's state, whatever else changes it at the same time, and makes it due.
+    /// Changes the state of all deliveries of a token, whatever else changes it at the same time, and makes them due.
+    /// `behind` says since when their targets lack something by that: [`Wall::NEVER`] where they don't.
     ///
     /// # Errors
-    /// [`RecordError::NotFound`], or why it was not written.
-    pub async fn change_delivery(
+    /// Why it was not written.
+    pub async fn change_deliveries(
         &self,
         token: TokenId,
-        target: &str,
-        now: Wall,
+        due: Wall,
+        behind: Wall,
         mut change: impl FnMut(&mut DeliveryState) + Send,
     ) -> Result<(), RecordError> {
         for _ in 0..CONFLICT_RETRIES {
-            let delivery = self.delivery(token, target).await?.ok_or(RecordError::NotFound)?;
-            let mut state = delivery.state.clone();
-            change(&mut state);
-            let write = self.delivery_write(&delivery, delivery.row.clone(), &state);
-            match self.commit(vec![write, Write::Deliver { token, due: now }]).await {
+            let mut writes = Vec::new();
+            for delivery in self.deliveries_of(token).await? {
+                let mut state = delivery.state.clone();
+                change(&mut state);
+                writes.push(self.delivery_write(&delivery, delivery.row.clone(), &state));
+            }
+            writes.push(Write::Deliver { token, due, behind });
+            match self.commit(writes).await {
                 Ok(()) => return Ok(()),
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
@@ -196,17 +233,18 @@ impl<S: Store> Records<S> {
         Err(RecordError::Contended)
     }
 
-    fn new_delivery(&self, token: TokenId, target: &str, now: Wall) -> Write {
+    fn new_delivery(&self, token: TokenId, target: &str, state: &DeliveryState, now: Wall) -> Write {
         let row = DeliveryRow {
             token,
             target: target.to_owned(),
             due: now,
             asked: 0,
+            behind: now,
             expiry: Wall::EPOCH,
             generation: 0,
             sealed: Sealed::pending(),
         };
-        Write::Delivery { row: self.sealed_delivery(row, &DeliveryState::default()), replaces: None }
+        Write::Delivery { row: self.sealed_delivery(row, state), replaces: None }
     }
 
     /// The write that replaces a delivery's state. `row` carries the new columns; the record is that of `delivery`.

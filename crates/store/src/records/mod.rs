@@ -22,7 +22,7 @@ pub use self::cache::CACHE_BYTES;
 use self::cache::Cache;
 pub use self::definitions::Declared;
 pub use self::deliveries::{
-    Delivery, DeliveryFailure, DeliveryState, ForeignChange, Gap, MOST_TARGETS, ShadowLog, ShadowLook,
+    Delivery, DeliveryFailure, DeliveryState, ForeignChange, Gap, MOST_TARGETS, NotDisabled, ShadowLog, ShadowLook,
 };
 pub use self::secrets::{Amendment, Current, NewSecret, WrittenVersion};
 pub use self::tokens::{Attempt, GENERATION_TAG, KEEP_ATTEMPTS, Outcome, Promotion, Token};

@@ -248,7 +248,8 @@ impl<S: Store> Records<S> {
         writes.push(self.token_write(token, standing, Some(promotion.fence)));
         writes.extend(self.attempt_writes(token.row.id, promotion.attempt));
         if promotion.delivers {
-            writes.push(Write::Deliver { token: token.row.id, due: Wall(now.saturating_mul(1000)) });
+            let now = Wall(now.saturating_mul(1000));
+            writes.push(Write::Deliver { token: token.row.id, due: now, behind: now });
         }
         self.commit(writes).await
     }

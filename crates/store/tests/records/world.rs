@@ -304,6 +304,16 @@ impl Store for Late {
         self.store.next_delivery(target, now).await
     }
 
+    async fn deliveries_behind(
+        &self,
+        target: &str,
+        after: Option<(Wall, TokenId)>,
+        until: Wall,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.store.deliveries_behind(target, after, until, limit).await
+    }
+
     async fn definition(&self, kind: DefinitionKind, name: &str) -> Result<Option<DefinitionRow>, StoreError> {
         self.store.definition(kind, name).await
     }

@@ -9,7 +9,7 @@ use store::rows::{DefinitionKind, DeliveryRow};
 use store::{Declared, Delivery, RecordError, ShadowLog, Token};
 
 use super::tokens::UNREADABLE;
-use super::wire::{Deliveries, DeliveryView, GapView, ShadowView, UtcTime, due};
+use super::wire::{Deliveries, DeliveryView, GapView, LivesView, ShadowView, UtcTime, due};
 use super::{Admin, Answered, Call, Failed, json};
 use crate::admin::wire::FailureCode;
 use crate::clock;
@@ -55,8 +55,8 @@ impl Admin {
     ) -> DeliveryView {
         let generation = token.standing.generation;
         let is_there = delivery.is_some_and(|delivery| delivery.row.generation == generation && generation > 0);
-        let obtained = token.standing.obtained.map(|moment| moment.wall.0);
-        let lag = obtained.filter(|_| !is_there).map(|obtained| (clock::now().wall.0 - obtained).max(0) / 1000);
+        let behind = delivery.map(|delivery| delivery.row.behind).filter(|behind| *behind != Wall::NEVER);
+        let lag = behind.filter(|_| generation > 0).map(|behind| clock::now().wall.since(behind).as_secs());
         let state = delivery.map(|delivery| &delivery.state);
         let changed = state.and_then(|state| state.changed.as_ref()).filter(|change| !change.repaired && is_there);
         let held = self.engine.courier().held(&to.target);
@@ -82,10 +82,14 @@ impl Admin {
             version: state.and_then(|state| state.version.clone()),
             delivered: state.and_then(|state| state.delivered_at).map(UtcTime::from_unix_ms),
             due: delivery.and_then(|delivery| due(delivery.row.due)),
-            lag_seconds: lag.and_then(|lag| u64::try_from(lag).ok()),
+            lag_seconds: lag,
             failures: state.map_or(0, |state| state.failures),
             failure: state.and_then(|state| state.failure.as_ref()).map(|failure| failure.words.clone()),
             changed: state.and_then(|state| state.changed.as_ref()).map(|change| UtcTime::from_unix_ms(change.seen_at)),
+            not_disabled: state.map_or(0, |state| state.superseded.len() as u64 + state.left_enabled),
+            not_disabled_failure: state
+                .and_then(|state| state.not_disabled.as_ref())
+                .map(|known| known.failure.words.clone()),
             versions: made,
             versions_a_year: versions.map(Versions::a_year),
             no_backup_from: versions.and_then(Versions::too_many_after).map(|after| {
@@ -128,12 +132,10 @@ impl Admin {
         }
         let asked = clock::now().wall;
         let cutting = async {
-            for delivery in &known {
-                let now = clock::now().wall;
-                let cut = |state: &mut store::DeliveryState| state.cut_over = true;
-                self.engine.records().change_delivery(token.row.id, &delivery.row.target, now, cut).await?;
-                self.engine.courier().reopen(&delivery.row.target);
-            }
+            let now = clock::now().wall;
+            let cut = |state: &mut store::DeliveryState| state.cut_over = true;
+            self.engine.records().change_deliveries(token.row.id, now, now, cut).await?;
+            known.iter().for_each(|delivery| self.engine.courier().reopen(&delivery.row.target));
             Ok(())
         };
         self.audited("TokenCutOver", token.row.vault.as_str(), token.row.name.folded(), cutting).await?;
@@ -215,6 +217,8 @@ pub(super) fn unreadable(row: &DeliveryRow, error: &RecordError) -> DeliveryView
         failures: 0,
         failure: Some(error.to_string()),
         changed: None,
+        not_disabled: 0,
+        not_disabled_failure: None,
         versions: 0,
         versions_a_year: None,
         no_backup_from: None,
@@ -229,7 +233,7 @@ pub(super) fn backup_warning(view: &DeliveryView) -> Option<String> {
         format!("and {name} in {target} has {versions} already")
     } else {
         format!(
-            "which {name} in {target} has on about {}, an estimate: {versions} by now, and about {} a year",
+            "which {name} in {target} has on about {}, an estimate from the {versions} that Vestal made by now and about {} a year, without those of others",
             from.day(),
             in_round_numbers(a_year)
         )
@@ -237,9 +241,19 @@ pub(super) fn backup_warning(view: &DeliveryView) -> Option<String> {
     Some(too_many_words(&when))
 }
 
+/// That readers can get superseded versions, though they are to be disabled.
+pub(super) fn not_disabled_warning(view: &DeliveryView) -> Option<String> {
+    let DeliveryView { target, name, not_disabled, .. } = view;
+    let words = view.not_disabled_failure.as_ref()?;
+    Some(format!(
+        "{not_disabled} superseded versions of {name} in {target} can't be disabled, and readers can get them until they \
+         die: {words}"
+    ))
+}
+
 fn shadow_view(to: &DeliverTo, log: &ShadowLog, cut_over: bool, now: i64) -> ShadowView {
     let length = |gap: &store::Gap| (gap.to.unwrap_or(now) - gap.from).max(0) / 1000;
-    let dead: i64 = log.gaps.iter().map(length).sum();
+    let dead = |gaps: &[store::Gap]| gaps.iter().map(length).sum::<i64>();
     let watched = if log.looked == 0 { 0 } else { ((now - log.since).max(0)) / 1000 };
     let enough = log.looked >= FEWEST_LOOKS && watched >= SHORTEST_SHADOW;
     let seconds = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
@@ -247,6 +261,14 @@ fn shadow_view(to: &DeliverTo, log: &ShadowLog, cut_over: bool, now: i64) -> Sha
         let mut lives = lives;
         lives.sort_unstable();
         lives.get(lives.len() / 2).copied()
+    };
+    let gaps = |gaps: &[store::Gap]| {
+        let view = |gap: &store::Gap| GapView {
+            from: UtcTime::from_unix_ms(gap.from),
+            to: gap.to.map(UtcTime::from_unix_ms),
+            length_seconds: seconds(length(gap)),
+        };
+        gaps.iter().map(view).collect::<Vec<_>>()
     };
     ShadowView {
         target: to.target.clone(),
@@ -259,19 +281,22 @@ fn shadow_view(to: &DeliverTo, log: &ShadowLog, cut_over: bool, now: i64) -> Sha
         flow_versions: log.flow_versions,
         flow_tells_expiry: log.flow_tells_expiry,
         flow_dead_looks: log.flow_dead,
-        flow_dead_seconds: seconds(dead),
+        flow_dead_seconds: seconds(dead(&log.gaps)),
         flow_least_life_seconds: log.flow_least,
         flow_median_life_seconds: median(log.looks.iter().filter_map(|look| look.flow).collect()),
         ours_dead_looks: log.ours_dead,
+        ours_dead_seconds: seconds(dead(&log.ours_gaps)),
         ours_least_life_seconds: log.ours_least,
         ours_median_life_seconds: median(log.looks.iter().filter_map(|look| look.ours).collect()),
-        gaps: log
-            .gaps
+        gaps: gaps(&log.gaps),
+        ours_gaps: gaps(&log.ours_gaps),
+        lives: log
+            .looks
             .iter()
-            .map(|gap| GapView {
-                from: UtcTime::from_unix_ms(gap.from),
-                to: gap.to.map(UtcTime::from_unix_ms),
-                length_seconds: seconds(length(gap)),
+            .map(|look| LivesView {
+                at: UtcTime::from_unix_ms(look.at),
+                flow_seconds: look.flow,
+                ours_seconds: look.ours,
             })
             .collect(),
         enough,

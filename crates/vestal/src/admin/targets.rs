@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 use delivery::TargetDefinition;
-use keeper::TargetHealth;
+use keeper::{Source, TargetHealth, TokenDefinition};
 use renewal::Wall;
 use store::rows::{DefinitionKind, DeliveryRow, TokenId};
 use store::{Declared, DeliveryState, Store as _, StoreError};
@@ -17,6 +17,9 @@ use crate::clock;
 /// How many deliveries are read at once.
 const PAGE: usize = 500;
 
+/// From when on the end of a credential is warned of, in milliseconds: 30 days.
+const ENDS_SOON: i64 = 30 * 86_400_000;
+
 /// What holds a target for an instant only: it is called as fast as it allows.
 const PACED_BY: [&str; 2] = ["bucket", "flights"];
 
@@ -24,18 +27,13 @@ impl Admin {
     /// The targets, and how many deliveries each has.
     pub(super) async fn list_targets(&self) -> Answered {
         let now = clock::now().wall;
-        let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        self.each_delivery(|row| {
-            let (all, waiting) = counts.entry(row.target).or_default();
-            *all += 1;
-            *waiting += u64::from(row.due <= now);
-        })
-        .await?;
+        let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
+        self.each_delivery(|row| counts.entry(row.target.clone()).or_default().add(&row, now)).await?;
         let declared = self.engine.records().definitions::<TargetDefinition>(DefinitionKind::Target).await?;
-        let views = declared.into_iter().filter(|target| target.removed.is_none()).map(|target| {
-            let (deliveries, waiting) = counts.get(&target.name).copied().unwrap_or_default();
-            self.target_view(&target, deliveries, waiting)
-        });
+        let views = declared
+            .into_iter()
+            .filter(|target| target.removed.is_none())
+            .map(|target| self.target_view(&target, &counts.remove(&target.name).unwrap_or_default()));
         json(&views.collect::<Vec<_>>())
     }
 
@@ -57,8 +55,9 @@ impl Admin {
         rows: Vec<DeliveryRow>,
     ) -> Result<TargetDetail, Failed> {
         let (name, now) = (&declared.name, clock::now().wall);
-        let waiting = rows.iter().filter(|row| row.due <= now).count() as u64;
-        let target = self.target_view(declared, rows.len() as u64, waiting);
+        let mut counts = Counts::default();
+        rows.iter().for_each(|row| counts.add(row, now));
+        let target = self.target_view(declared, &counts);
         let open = self.engine.targets().target(name);
         let health = self.engine.courier().health(name).filter(|_| open.is_some());
         let first_due = rows.iter().map(|row| row.due).min().filter(|_| open.is_some());
@@ -69,9 +68,14 @@ impl Admin {
         }
         tokens.sort_by(worst_first);
         let count = |of: fn(&DeliveryView) -> bool| tokens.iter().filter(|token| of(&token.delivery)).count() as u64;
+        let proof = match self.engine.proof_of(name) {
+            Some((vault, name)) => Some(self.credential("Vestal's own", &Source::Secret { vault, name }).await?),
+            None => None,
+        };
         let last_error = health.as_ref().and_then(|health| health.last_error.clone()).into_iter().chain(found.failure);
         Ok(TargetDetail {
             target,
+            proof,
             state: state(open.is_some(), health.as_ref()).to_owned(),
             since: health.map(|health| UtcTime::from_unix_ms(health.since.0)),
             not_open: self.engine.why_not_open(name),
@@ -82,10 +86,27 @@ impl Admin {
             next_try: first_due.map(|first| opens.map_or(first, |opens| opens.max(first))).and_then(due),
             delivered: count(|delivery| delivery.state == DELIVERED),
             failing: count(|delivery| delivery.failures > 0),
-            worst_lag_seconds: tokens.iter().filter_map(|token| token.delivery.lag_seconds).max(),
             pace: open.map(|target| PaceView::from(target.pace())),
             tokens,
         })
+    }
+
+    /// That Vestal's credentials for the targets of a token end soon, or have ended.
+    pub(super) async fn proof_warnings(&self, definition: &TokenDefinition) -> Result<Vec<String>, Failed> {
+        let mut warnings = Vec::new();
+        for to in &definition.deliver {
+            let Some((vault, name)) = self.engine.proof_of(&to.target) else { continue };
+            let place = format!("{vault}/{name}");
+            let proof = self.credential("Vestal's own", &Source::Secret { vault, name }).await?;
+            if let Some(end) = proof.expires.filter(|end| end.unix_ms() - clock::now().wall.0 < ENDS_SOON) {
+                warnings.push(format!(
+                    "Vestal's credential for {} ends on {}: set a new one with `vestal secret set {place} --expires TIME`",
+                    to.target,
+                    end.day()
+                ));
+            }
+        }
+        Ok(warnings)
     }
 
     /// What holds a target and until when; nothing where it is merely called no faster than it allows.
@@ -105,7 +126,7 @@ impl Admin {
         }
     }
 
-    fn target_view(&self, target: &Declared<TargetDefinition>, deliveries: u64, waiting: u64) -> TargetView {
+    fn target_view(&self, target: &Declared<TargetDefinition>, counts: &Counts) -> TargetView {
         let (kind, place, credential) = match &target.body {
             TargetDefinition::AzureKeyVault { url, credential, .. } => {
                 ("azure-key-vault", url.clone(), Some(credential.kind().to_owned()))
@@ -118,8 +139,9 @@ impl Admin {
             place,
             credential,
             origin: target.origin.word().to_owned(),
-            deliveries,
-            waiting,
+            deliveries: counts.all,
+            waiting: counts.waiting,
+            worst_lag_seconds: counts.lag_seconds,
             held: self.held(&target.name).map(|(by, _)| by.to_owned()),
         }
     }
@@ -157,6 +179,23 @@ impl Admin {
             Some(to) => view(self.delivery_view(&token, &declared.body, to, Some(&delivery), Some(target))),
             None => Ok(None),
         }
+    }
+}
+
+/// How many deliveries a target has, and how they stand by their rows.
+#[derive(Default)]
+struct Counts {
+    all: u64,
+    waiting: u64,
+    lag_seconds: Option<u64>,
+}
+
+impl Counts {
+    fn add(&mut self, row: &DeliveryRow, now: Wall) {
+        self.all += 1;
+        self.waiting += u64::from(row.due <= now);
+        let lag = (row.behind != Wall::NEVER).then(|| now.since(row.behind).as_secs());
+        self.lag_seconds = self.lag_seconds.max(lag);
     }
 }
 

@@ -9,7 +9,7 @@ use store::rows::{DefinitionKind, TokenRow};
 use store::{Declared, Outcome, RecordError, Store as _, Token};
 use vault::{SecretName, VaultName};
 
-use super::deliveries::backup_warning;
+use super::deliveries::{backup_warning, not_disabled_warning};
 use super::wire::{
     AttemptView, CredentialView, FailureCode, History, Renewal, TokenDetail, TokenView, UtcTime, due, whole_seconds,
 };
@@ -100,6 +100,8 @@ impl Admin {
         }
         let deliveries = self.delivery_views(&token, definition).await?;
         warnings.extend(deliveries.iter().filter_map(backup_warning));
+        warnings.extend(deliveries.iter().filter_map(not_disabled_warning));
+        warnings.extend(self.proof_warnings(definition).await?);
         json(&TokenDetail {
             token: self.token_view(&token, Some(&declared)).await?,
             origin: declared.origin.word().to_owned(),
@@ -237,7 +239,7 @@ impl Admin {
         })
     }
 
-    async fn credential(&self, part: &str, source: &Source) -> Result<CredentialView, Failed> {
+    pub(super) async fn credential(&self, part: &str, source: &Source) -> Result<CredentialView, Failed> {
         let part = part.to_owned();
         let (vault, name) = match source {
             Source::Literal(_) => {

@@ -248,7 +248,8 @@ pub struct DeliveryView {
     pub delivered: Option<UtcTime>,
     /// When the target is next looked at; `null` where there is nothing to deliver.
     pub due: Option<UtcTime>,
-    /// How long the current generation has not been there; `null` where it is.
+    /// For how long the target has lacked what it should hold: neither a failure nor a newer generation sets it back.
+    /// `null` where it lacks nothing.
     pub lag_seconds: Option<u64>,
     /// Failures since the last success.
     pub failures: u32,
@@ -256,7 +257,13 @@ pub struct DeliveryView {
     pub failure: Option<String>,
     /// When somebody else's change was last seen there.
     pub changed: Option<UtcTime>,
-    /// How many versions deliveries have made there.
+    /// How many superseded versions readers can still get there, of those that are to be disabled.
+    #[serde(default)]
+    pub not_disabled: u64,
+    /// Why they can't be disabled, where that was tried.
+    #[serde(default)]
+    pub not_disabled_failure: Option<String>,
+    /// How many versions deliveries have made there; those that others made aren't known.
     pub versions: u64,
     /// How many will come in a year, an estimate from the token's lifetime and promise; `null` where the target keeps no
     /// versions, or no lifetime is known.
@@ -284,6 +291,8 @@ pub struct TargetView {
     pub deliveries: u64,
     /// How many of them are due.
     pub waiting: u64,
+    /// For how long it has lacked what it should hold, of the token that is worst off; `null` where it lacks nothing.
+    pub worst_lag_seconds: Option<u64>,
     /// What holds it, where something does: `breaker`, `pause`, `throttle`.
     pub held: Option<String>,
 }
@@ -294,6 +303,9 @@ pub struct TargetDetail {
     /// As lists show it.
     #[serde(flatten)]
     pub target: TargetView,
+    /// The secret that Vestal's credential for it is, or is proven by; `null` where there is none.
+    #[serde(default)]
+    pub proof: Option<CredentialView>,
     /// How deliveries found it: `reachable`, `unreachable`, `asks for fewer calls` or `refuses Vestal's credential`;
     /// `not called yet` since Vestal started; `not open` where its definition can't be carried out.
     pub state: String,
@@ -311,8 +323,6 @@ pub struct TargetDetail {
     pub delivered: u64,
     /// How many can't be delivered to it.
     pub failing: u64,
-    /// How long the worst of its tokens has not been there in its current generation; `null` where all are.
-    pub worst_lag_seconds: Option<u64>,
     /// How fast it is called; `null` where it isn't open.
     pub pace: Option<PaceView>,
     /// The tokens that are delivered to it, the worst first.
@@ -397,16 +407,33 @@ pub struct ShadowView {
     pub flow_least_life_seconds: Option<i64>,
     /// The life that it had left at half of the looks, or less.
     pub flow_median_life_seconds: Option<i64>,
-    /// How many looks found Vestal's token dead.
+    /// How many looks found Vestal's token dead, disabled or missing, before it was delivered again.
     pub ours_dead_looks: u64,
+    /// For how long it was, in all.
+    pub ours_dead_seconds: u64,
     /// The least life that a look found left in Vestal's token.
     pub ours_least_life_seconds: Option<i64>,
     /// The life that it had left at half of the looks, or less.
     pub ours_median_life_seconds: Option<i64>,
     /// Times in which the flow's token was dead, the newest last.
     pub gaps: Vec<GapView>,
+    /// The same of Vestal's token.
+    pub ours_gaps: Vec<GapView>,
+    /// The life left at each look, the newest last; of many looks every other older one is left out.
+    pub lives: Vec<LivesView>,
     /// Whether that is enough to decide on.
     pub enough: bool,
+}
+
+/// The life that a look found left in both tokens, in seconds, negative where it was over; `null` where no end is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LivesView {
+    /// When.
+    pub at: UtcTime,
+    /// In the flow's token.
+    pub flow_seconds: Option<i64>,
+    /// In Vestal's token, before it was delivered again.
+    pub ours_seconds: Option<i64>,
 }
 
 /// A time without a living token.
@@ -423,7 +450,7 @@ pub struct GapView {
 /// A secret that a token is obtained with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CredentialView {
-    /// `client id` or `client secret`.
+    /// `client id` or `client secret`; `Vestal's own` for a target's.
     pub part: String,
     /// Where it is: `vault/name`, or `in the definition`.
     pub source: String,

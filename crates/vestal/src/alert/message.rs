@@ -2,8 +2,9 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
-use keeper::{DeliveryEvent, DeliveryOutcome, Event};
+use keeper::{CredentialEvent, DeliveryEvent, DeliveryOutcome, Event};
 use renewal::{FailureClass, Notice, TokenState, Wall};
 use serde::Serialize;
 use store::{Attempt, Entropy as _, Outcome};
@@ -19,19 +20,19 @@ pub struct Alert {
     pub id: String,
     /// When it was raised, in UTC (RFC 3339).
     pub time: String,
-    /// What happened: `failing`, `expiring`, `recovered`, `promise too long`, `delivery failing`, `delivery recovered` or
-    /// `delivery changed`.
+    /// What happened: `failing`, `expiring`, `recovered`, `promise too long`, `delivery failing`, `delivery recovered`,
+    /// `delivery changed`, `versions not disabled` or `credential ending`.
     pub event: &'static str,
-    /// The vault of the token's secret.
+    /// The vault of the token's secret; of the credential's, where the alert is about one.
     pub vault: String,
-    /// The name of the token's secret.
+    /// The name of the token's secret; of the credential's, where the alert is about one.
     pub token: String,
     /// Who is to be told, as the token's definition names them; `null` where it names nobody.
     pub owner: Option<String>,
-    /// The token's state: `fresh`, `retrying`, `expiring`, `expired`, `needs consent`, …; `null` where the alert is about a
-    /// delivery.
+    /// The token's state: `fresh`, `retrying`, `expiring`, `expired`, `needs consent`, …; `null` where the alert is not about
+    /// its renewal.
     pub state: Option<&'static str>,
-    /// How many times it has been renewed; `null` where the alert is about a delivery.
+    /// How many times it has been renewed; `null` where the alert is not about its renewal.
     pub generation: Option<u64>,
     /// How many seconds of life it has left, negative where it is dead; `null` where no end is known.
     pub life_left_seconds: Option<i64>,
@@ -94,6 +95,22 @@ impl Alert {
                 ),
                 Some(AlertFailure { class: kind.word().to_owned(), error: None, status: None }),
             ),
+            DeliveryOutcome::Waiting { since, words } => (
+                "delivery failing",
+                format!("is not delivered to {target}"),
+                format!(
+                    "it has waited since {}; {}. `vestal target show {target}` tells how {target} is",
+                    date(*since),
+                    words.trim_end_matches('.')
+                ),
+                None,
+            ),
+            DeliveryOutcome::NotDisabled { kind, words, versions } => (
+                "versions not disabled",
+                format!("is in {target}, and readers can still get what it supersedes there"),
+                format!("{versions} versions can't be disabled: {}", words.trim_end_matches('.')),
+                Some(AlertFailure { class: kind.word().to_owned(), error: None, status: None }),
+            ),
             DeliveryOutcome::Delivered { recovered: true, .. } => (
                 "delivery recovered",
                 format!("is delivered to {target} again"),
@@ -110,7 +127,7 @@ impl Alert {
                 "delivery changed",
                 format!("was changed in {target} by somebody else"),
                 format!(
-                    "it is left so until the next generation; `vestal token deliver {token}` delivers it now, \
+                    "it is left so until the next generation; `vestal token deliver {token}` writes over it now, \
                      `on_change = \"repair\"` always"
                 ),
                 None,
@@ -137,10 +154,53 @@ impl Alert {
         })
     }
 
+    /// The alert that a credential ends, raised at `now`.
+    pub fn of_credential(event: &CredentialEvent<'_>, now: Wall) -> Self {
+        let CredentialEvent { vault, name, expires, .. } = event;
+        let left = Period::from(Duration::from_millis((expires.0 - now.0).unsigned_abs())).in_round_numbers();
+        let headline = if *expires > now { format!("ends in {left}") } else { format!("ended {left} ago") };
+        let next = if event.in_target {
+            format!("add a new version of the secret {name} in {vault}, with its expiry")
+        } else {
+            format!("set a new one: `vestal secret set {vault}/{name} --expires TIME`")
+        };
+        let words = format!("at {} {} won't work any more; {next}", date(*expires), users(event));
+        let owner = event.owner.map(str::to_owned);
+        let to = owner.as_ref().map_or_else(String::new, |owner| format!(" (owner: {owner})"));
+        Self {
+            id: new_id(),
+            time: date(now),
+            event: "credential ending",
+            vault: (*vault).to_owned(),
+            token: (*name).to_owned(),
+            owner,
+            state: None,
+            generation: None,
+            life_left_seconds: Some((expires.0 - now.0).div_euclid(1000)),
+            target: event.in_target.then(|| (*vault).to_owned()),
+            text: format!("the credential {vault}/{name} {headline}: {words}{to}"),
+            words,
+            failure: None,
+        }
+    }
+
     /// The JSON, on one line.
     pub(super) fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("words and numbers are JSON")
     }
+}
+
+/// What a credential is needed for: the first of each kind, and how many more there are.
+fn users(event: &CredentialEvent<'_>) -> String {
+    let first = |all: &BTreeSet<String>, what: &str| {
+        let name = all.first()?;
+        Some(match all.len() {
+            1 => format!("{what} {name}"),
+            count => format!("{what} {name} and {} more", count - 1),
+        })
+    };
+    let tokens = first(event.tokens, "renewals of").into_iter();
+    tokens.chain(first(event.targets, "deliveries to")).collect::<Vec<_>>().join(" and ")
 }
 
 fn new_id() -> String {
@@ -311,6 +371,57 @@ pub(super) mod tests {
         assert!(alert.id.len() == 32 && alert.id.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert_ne!(alert.id, failing().id);
         assert!(!alert.json().contains(&b'\n'));
+    }
+
+    #[test]
+    fn the_end_of_a_credential_is_told_with_what_needs_it_and_what_to_do() {
+        let (tokens, targets) = (["dev/a", "dev/b"].map(str::to_owned).into(), ["azure".to_owned()].into());
+        let event = CredentialEvent {
+            vault: "dev",
+            name: "client-secret",
+            in_target: false,
+            owner: Some("ops@example.com"),
+            expires: Wall(NOW.0 + 5 * 86_400_000),
+            tokens: &tokens,
+            targets: &targets,
+        };
+        assert_eq!(
+            Alert::of_credential(&event, NOW).text,
+            "the credential dev/client-secret ends in 5d: at 2027-01-20T08:00:00Z renewals of dev/a and 1 more and \
+             deliveries to azure won't work any more; set a new one: `vestal secret set dev/client-secret --expires TIME` \
+             (owner: ops@example.com)"
+        );
+        let over = CredentialEvent { in_target: true, vault: "azure", expires: Wall(NOW.0 - 60_000), ..event };
+        let alert = Alert::of_credential(&over, NOW);
+        assert!(alert.text.contains("ended 1m ago") && alert.words.ends_with("in azure, with its expiry"), "{alert:?}");
+        assert_eq!((alert.life_left_seconds, alert.target.as_deref()), (Some(-60), Some("azure")));
+    }
+
+    #[test]
+    fn what_becomes_of_a_delivery_is_told_where_somebody_can_help() {
+        let (vault, name) = (VaultName::parse("dev").expect("a name"), SecretName::parse("Api-Token").expect("a name"));
+        let text = |outcome: DeliveryOutcome| {
+            let event = DeliveryEvent { vault: &vault, name: &name, owner: None, target: "azure", outcome: &outcome };
+            Alert::of_delivery(&event, NOW).map(|alert| (alert.event, alert.text))
+        };
+        let words = "it can't be reached".to_owned();
+        assert_eq!(
+            text(DeliveryOutcome::Waiting { since: NOW, words }),
+            Some((
+                "delivery failing",
+                "dev/Api-Token is not delivered to azure: it has waited since 2027-01-15T08:00:00Z; it can't be reached. \
+                 `vestal target show azure` tells how azure is"
+                    .to_owned()
+            ))
+        );
+        let words = "the right Set is missing".to_owned();
+        let (event, text_of_it) =
+            text(DeliveryOutcome::NotDisabled { kind: store::TargetErrorKind::Forbidden, words, versions: 3 })
+                .expect("it is told");
+        assert_eq!(event, "versions not disabled");
+        assert!(text_of_it.ends_with("3 versions can't be disabled: the right Set is missing"), "{text_of_it}");
+        let left = text(DeliveryOutcome::Changed { repaired: false }).expect("it is told").1;
+        assert!(left.contains("`vestal token deliver dev/Api-Token` writes over it now"), "{left}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `target`: the vaults and folders that tokens are delivered to.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -9,6 +10,7 @@ use super::problem::Problem;
 use super::session::Session;
 use super::style::{self, styled};
 use super::table::{Cell, Fields, Table, printable};
+use super::token::credential_as;
 use super::when::{self, Clock};
 use crate::admin::wire::{PaceView, TargetDetail, TargetTokenView, TargetView};
 
@@ -43,7 +45,7 @@ fn list(session: &mut Session) -> Result<(), Problem> {
     if targets.is_empty() {
         return session.output.note("There is no target yet. Declare one in the configuration: `[target.NAME]`.");
     }
-    let mut table = Table::new(&["TARGET", "KIND", "CREDENTIAL", "TOKENS", "DUE", "HELD BY", "WHERE"]);
+    let mut table = Table::new(&["TARGET", "KIND", "CREDENTIAL", "TOKENS", "DUE", "BEHIND", "HELD BY", "WHERE"]);
     for target in targets {
         table.row(vec![
             target.name.into(),
@@ -51,6 +53,7 @@ fn list(session: &mut Session) -> Result<(), Problem> {
             target.credential.unwrap_or_default().into(),
             target.deliveries.to_string().into(),
             target.waiting.to_string().into(),
+            target.worst_lag_seconds.map(when::length_seconds).unwrap_or_default().into(),
             Cell::styled(style::WARNING, target.held.unwrap_or_default()),
             target.place.into(),
         ]);
@@ -72,7 +75,13 @@ fn render(detail: &TargetDetail, clock: &Clock, width: Option<usize>) -> String 
     let mut fields = Fields::default();
     fields.add("Kind", &target.kind);
     fields.add("Where", &target.place);
-    fields.add_some("Credential", target.credential.as_ref());
+    fields.add_some(
+        "Credential",
+        target.credential.as_ref().map(|kind| match &detail.proof {
+            Some(proof) => credential_as(kind, proof, clock),
+            None => kind.as_str().into(),
+        }),
+    );
     fields.add("State", state(detail, clock));
     fields.add_some("Last success", detail.last_success.map(|at| clock.both(at)));
     fields.add_some(
@@ -98,6 +107,7 @@ fn render(detail: &TargetDetail, clock: &Clock, width: Option<usize>) -> String 
     if !detail.tokens.is_empty() {
         text.push('\n');
         text.push_str(&token_table(&detail.tokens, clock).render(width));
+        text.push_str(&failures(&detail.tokens, width));
     }
     text
 }
@@ -137,10 +147,10 @@ fn next_try(detail: &TargetDetail, clock: &Clock) -> Cell {
 
 /// How many, and how they stand.
 fn tokens(detail: &TargetDetail) -> Cell {
-    let TargetDetail { target, delivered, failing, worst_lag_seconds, .. } = detail;
+    let TargetDetail { target, delivered, failing, .. } = detail;
     let all = target.deliveries;
     let mut words = format!("{delivered} of {all} delivered, {} due, {failing} failing", target.waiting);
-    if let Some(lag) = worst_lag_seconds {
+    if let Some(lag) = &target.worst_lag_seconds {
         words.push_str(&format!("; the worst is {} behind", when::length_seconds(*lag)));
     }
     Cell::styled(if *failing > 0 { style::WARNING } else { style::PLAIN }, words)
@@ -153,7 +163,7 @@ fn pace(pace: &PaceView) -> String {
 }
 
 fn token_table(tokens: &[TargetTokenView], clock: &Clock) -> Table {
-    let mut table = Table::new(&["TOKEN", "THERE", "STATE", "GENERATION", "BEHIND", "DELIVERED", "LAST FAILURE"]);
+    let mut table = Table::new(&["TOKEN", "THERE", "STATE", "GENERATION", "BEHIND", "DELIVERED"]);
     for TargetTokenView { vault, token, delivery } in tokens {
         let style = if delivery.state == "delivered" { style::GOOD } else { style::WARNING };
         table.row(vec![
@@ -163,8 +173,24 @@ fn token_table(tokens: &[TargetTokenView], clock: &Clock) -> Table {
             delivery.generation.to_string().into(),
             delivery.lag_seconds.map(when::length_seconds).unwrap_or_default().into(),
             delivery.delivered.map(|at| clock.relative(at)).unwrap_or_default().into(),
-            delivery.failure.as_deref().unwrap_or_default().into(),
         ]);
     }
     table
+}
+
+/// What the tokens failed with, the same words once: they are too long for a table.
+fn failures(tokens: &[TargetTokenView], width: Option<usize>) -> String {
+    let mut said = BTreeSet::new();
+    let mut fields = Fields::default();
+    for TargetTokenView { token, delivery, .. } in tokens {
+        let undisabled =
+            delivery.not_disabled_failure.as_ref().map(|words| ("superseded versions stay enabled", words));
+        let failure = delivery.failure.as_ref().map(|words| ("not delivered", words));
+        if let Some((what, words)) = failure.or(undisabled)
+            && said.insert(words)
+        {
+            fields.add(&printable(token), Cell::styled(style::WARNING, format!("{what}: {words}")));
+        }
+    }
+    if said.is_empty() { String::new() } else { format!("\n{}", fields.render(width)) }
 }

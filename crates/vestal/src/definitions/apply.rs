@@ -276,8 +276,10 @@ impl<S: Store> Batch<'_, S> {
             if wanted.contains(&delivery.row.target.as_str())
                 && self.changed_targets.get(&delivery.row.target) == Some(&TargetChange::Moved)
             {
-                let row = DeliveryRow { expiry: Wall::EPOCH, generation: 0, ..delivery.row.clone() };
-                self.writes.push(self.records.delivery_write(delivery, row, &DeliveryState::default()));
+                let behind = delivery.row.behind.min(self.now.wall);
+                let row = DeliveryRow { behind, expiry: Wall::EPOCH, generation: 0, ..delivery.row.clone() };
+                let state = DeliveryState { cut_over: delivery.state.cut_over, ..DeliveryState::default() };
+                self.writes.push(self.records.delivery_write(delivery, row, &state));
             }
         }
         self.writes.extend(self.records.declare_deliveries(id, &known, &wanted, self.now.wall));
@@ -326,7 +328,7 @@ impl<S: Store> Batch<'_, S> {
             self.writes.push(self.records.token_write(&token, &standing, None));
             // What it was delivered as stays at its targets, and nobody looks after it.
             for delivery in self.records.deliveries_of(token.row.id).await? {
-                let row = DeliveryRow { due: Wall::NEVER, ..delivery.row.clone() };
+                let row = DeliveryRow { due: Wall::NEVER, behind: Wall::NEVER, ..delivery.row.clone() };
                 self.writes.push(self.records.delivery_write(&delivery, row, &delivery.state));
             }
         }

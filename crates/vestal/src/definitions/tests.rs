@@ -516,7 +516,8 @@ fn what_was_delivered_to_the_old_place_of_a_target_is_delivered_to_the_new_one()
     assert_eq!(changes(&world.apply(&moved)), ["change target azure"]);
     let there = world.delivery().expect("it is to be delivered");
     assert_eq!((there.row.due, there.row.generation), (world.moment().wall, 0));
-    assert_eq!(there.state, DeliveryState::default());
+    let state = DeliveryState { cut_over: true, ..DeliveryState::default() };
+    assert_eq!(there.state, state, "nothing is there yet, and that the token was cut over stays so");
 }
 
 #[test]

@@ -248,6 +248,7 @@ impl Engine {
         }
         self.metrics.targets(&targets.keys().cloned().collect::<Vec<_>>());
         self.targets.replace(targets);
+        self.targets.set_proofs(self.opened.proofs());
         self.keyvault.reload_directory().await.map_err(|error| ApplyError::Invalid(error.to_string()))
     }
 
@@ -274,6 +275,11 @@ impl Engine {
     /// The targets that are open.
     pub fn targets(&self) -> &Arc<Targets> {
         &self.targets
+    }
+
+    /// The secret that a target's credential is, or is proven by: vault and name.
+    pub fn proof_of(&self, target: &str) -> Option<(String, String)> {
+        self.opened.proofs().remove(target)
     }
 
     /// Why a target that is declared isn't open, in words.

@@ -62,6 +62,16 @@ impl Opened {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
     }
 
+    /// The secret that the credential of each target is, or is proven by: vault and name.
+    pub(super) fn proofs(&self) -> BTreeMap<String, (String, String)> {
+        let opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let proofs = opened.iter().filter_map(|(target, (definition, _))| {
+            let SecretReference { vault, name } = secret_of(definition)?;
+            Some((target.clone(), (vault.clone(), name.clone())))
+        });
+        proofs.collect()
+    }
+
     /// The targets whose credential is, or is proven by, this secret.
     pub(super) fn that_use(&self, vault: &VaultName, name: &SecretName) -> Vec<String> {
         let opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);

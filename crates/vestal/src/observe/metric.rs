@@ -39,6 +39,8 @@ pub enum Metric {
     Deliveries,
     /// How long the delivery that waits longest has waited.
     DeliveryLag,
+    /// The life of the credential that ends first.
+    CredentialsLeastLife,
     /// Alerts by way and fate.
     Alerts,
 }
@@ -74,7 +76,7 @@ impl Kind {
     }
 }
 
-/// One label of a metric. The number of its values is bounded, whatever anybody declares or sends.
+/// One label of a metric. The number of its values is bounded, whatever anybody sends.
 pub struct Label {
     /// Its name.
     pub name: &'static str,
@@ -92,7 +94,7 @@ pub enum Values {
 
 impl Metric {
     /// Every metric, in the order of a scrape.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BuildInfo,
         Self::ProcessStart,
         Self::KeeperSinceLook,
@@ -107,6 +109,7 @@ impl Metric {
         Self::ConnectionsRefused,
         Self::Deliveries,
         Self::DeliveryLag,
+        Self::CredentialsLeastLife,
         Self::Alerts,
     ];
 
@@ -187,13 +190,21 @@ impl Metric {
                 "vestal_deliveries",
                 vec![words("outcome", DeliveryLabel::ALL.map(DeliveryLabel::name))],
                 "Deliveries to targets: `delivered`, `repaired` over somebody else's change, `changed` where such a change was \
-                 left as it is, or the kind of failure.",
+                 left as it is, `not disabled` where superseded versions can't be, told once, or the kind of failure.",
             ),
             Self::DeliveryLag => gauge(
                 "vestal_delivery_lag_seconds",
+                vec![described("target", "the target, as it is declared")],
+                "For how long a target has lacked what it should hold, of the delivery that has waited longest: neither a \
+                 failed attempt nor a newer token sets it back. It is looked at every 15 seconds; some seconds are usual where \
+                 many are due at once.",
+            ),
+            Self::CredentialsLeastLife => gauge(
+                "vestal_credentials_least_life_seconds",
                 vec![],
-                "How long the delivery that has waited longest has been due, of all targets. It is looked at every 15 \
-                 seconds; some seconds are usual where many are due at once.",
+                "The least life left of any credential that tells its end, negative where it has ended: of those that tokens \
+                 are obtained with and those that Vestal has for targets. Owners are told 30, 14, 7, 3 and 1 days before. \
+                 Absent where none tells.",
             ),
             Self::Alerts => counter(
                 "vestal_alerts",
@@ -267,11 +278,13 @@ pub(super) enum DeliveryLabel {
     Changed,
     /// It doesn't hold it.
     Failed(TargetErrorKind),
+    /// It holds it, and superseded versions can't be disabled.
+    NotDisabled,
 }
 
 impl DeliveryLabel {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Delivered,
         Self::Repaired,
         Self::Changed,
@@ -281,15 +294,19 @@ impl DeliveryLabel {
         Self::Failed(TargetErrorKind::Forbidden),
         Self::Failed(TargetErrorKind::Occupied),
         Self::Failed(TargetErrorKind::Unfit),
+        Self::Failed(TargetErrorKind::Unsettled),
+        Self::NotDisabled,
     ];
 
-    /// The label of an outcome.
-    pub(super) fn of(outcome: &DeliveryOutcome) -> Self {
+    /// The label of an outcome; none where nothing was tried.
+    pub(super) fn of(outcome: &DeliveryOutcome) -> Option<Self> {
         match outcome {
-            DeliveryOutcome::Delivered { .. } => Self::Delivered,
-            DeliveryOutcome::Changed { repaired: true } => Self::Repaired,
-            DeliveryOutcome::Changed { repaired: false } => Self::Changed,
-            DeliveryOutcome::Failed { kind, .. } => Self::Failed(*kind),
+            DeliveryOutcome::Delivered { .. } => Some(Self::Delivered),
+            DeliveryOutcome::Changed { repaired: true } => Some(Self::Repaired),
+            DeliveryOutcome::Changed { repaired: false } => Some(Self::Changed),
+            DeliveryOutcome::Failed { kind, .. } => Some(Self::Failed(*kind)),
+            DeliveryOutcome::NotDisabled { .. } => Some(Self::NotDisabled),
+            DeliveryOutcome::Waiting { .. } => None,
         }
     }
 
@@ -300,6 +317,7 @@ impl DeliveryLabel {
             Self::Repaired => "repaired",
             Self::Changed => "changed",
             Self::Failed(kind) => kind.word(),
+            Self::NotDisabled => "not disabled",
         }
     }
 }
@@ -319,6 +337,7 @@ Worth an alarm of your own, beside the alerts that Vestal itself sends to owners
 | `vestal_keeper_since_look_seconds > 90`, or no answer | nothing is renewed |
 | `vestal_tokens_least_life_seconds < 60` (less where a token lives for minutes only) | a token is about to die, or is dead |
 | `vestal_delivery_lag_seconds > 600` | a target doesn't get its tokens |
+| `vestal_credentials_least_life_seconds < 604800` | a credential ends within a week |
 | `vestal_store_writable == 0` | no renewal can be kept; mostly a full disk |
 | `increase(vestal_alerts_total{outcome!=\"sent\"}[1h]) > 0` | an owner was not told of something |
 | `increase(vestal_audit_gaps_total[1h]) > 0` | the audit doesn't show every read |

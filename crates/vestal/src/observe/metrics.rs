@@ -1,7 +1,8 @@
 //! The figures behind the metrics, and the scrape.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Metrics {
     deliveries: [AtomicU64; DeliveryLabel::ALL.len()],
     /// Of each target, in milliseconds.
     delivery_lags: Mutex<BTreeMap<String, u64>>,
+    /// When the first credential ends; [`Wall::NEVER`] where none does.
+    first_credential_end: AtomicI64,
     troubles: AtomicU64,
     connections_refused: Arc<AtomicU64>,
     survey: Mutex<Option<(Survey, Moment)>>,
@@ -105,6 +108,7 @@ impl Metrics {
             alerts: Default::default(),
             deliveries: Default::default(),
             delivery_lags: Mutex::default(),
+            first_credential_end: AtomicI64::new(Wall::NEVER.0),
             troubles: AtomicU64::new(0),
             connections_refused: Arc::default(),
             survey: Mutex::new(None),
@@ -130,16 +134,21 @@ impl Metrics {
     pub fn delivery(&self, outcome: &DeliveryOutcome) {
         let label = DeliveryLabel::of(outcome);
         for (known, count) in DeliveryLabel::ALL.into_iter().zip(&self.deliveries) {
-            if known == label {
+            if Some(known) == label {
                 count.fetch_add(1, Relaxed);
             }
         }
     }
 
-    /// How long the first of what is due at a target has waited.
+    /// For how long a target has lacked what it should hold.
     pub fn delivery_lag(&self, target: &str, lag: Duration) {
         let mut lags = self.delivery_lags.lock().unwrap_or_else(PoisonError::into_inner);
         lags.insert(target.to_owned(), u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// When the first of all credentials ends.
+    pub fn credentials(&self, first_end: Option<Wall>) {
+        self.first_credential_end.store(first_end.unwrap_or(Wall::NEVER).0, Relaxed);
     }
 
     /// These are the targets; what was known of others is forgotten.
@@ -226,9 +235,15 @@ impl Metrics {
                 .collect(),
             Metric::DeliveryLag => {
                 let lags = self.delivery_lags.lock().unwrap_or_else(PoisonError::into_inner);
-                let longest = lags.values().max().copied().unwrap_or(0);
-                vec![sample([], Value::Gauge(seconds(i64::try_from(longest).unwrap_or(i64::MAX))))]
+                let lag = |lag: &u64| Value::Gauge(seconds(i64::try_from(*lag).unwrap_or(i64::MAX)));
+                lags.iter()
+                    .map(|(target, known)| Sample { labels: vec![target.clone().into()], value: lag(known) })
+                    .collect()
             }
+            Metric::CredentialsLeastLife => match self.first_credential_end.load(Relaxed) {
+                end if Wall(end) == Wall::NEVER => Vec::new(),
+                end => vec![sample([], Value::Gauge(seconds(end.saturating_sub(live.now.wall.0))))],
+            },
             Metric::Alerts => {
                 let every =
                     Way::ALL.into_iter().flat_map(|way| AlertFate::ALL.into_iter().map(move |fate| (way, fate)));
@@ -243,7 +258,7 @@ impl Metrics {
 /// One time series: the values of its labels, in the order of their declaration.
 #[derive(Debug)]
 struct Sample {
-    labels: Vec<&'static str>,
+    labels: Vec<Cow<'static, str>>,
     value: Value,
 }
 
@@ -261,7 +276,7 @@ impl Value {
 }
 
 fn sample<const N: usize>(labels: [&'static str; N], value: Value) -> Sample {
-    Sample { labels: labels.to_vec(), value }
+    Sample { labels: labels.map(Cow::Borrowed).to_vec(), value }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of any date in use stay below 2^53")]
@@ -287,7 +302,7 @@ impl Collector for Scrape {
             let mut family = encoder.encode_descriptor(declaration.name, declaration.what, None, kind)?;
             for sample in samples {
                 let names = declaration.labels.iter().map(|label| label.name);
-                let labels: Vec<_> = names.zip(sample.labels.iter().copied()).collect();
+                let labels: Vec<_> = names.zip(sample.labels.iter().map(AsRef::as_ref)).collect();
                 if labels.is_empty() {
                     sample.value.encode(&mut family)?;
                 } else {
@@ -358,6 +373,8 @@ mod tests {
             overdue: 2,
         };
         metrics.survey(&survey, moment(10));
+        metrics.credentials(Some(Wall(1_800_000_000_000 + 86_400_000)));
+        metrics.delivery_lag("contoso", Duration::from_millis(61_500));
         metrics
     }
 
@@ -432,6 +449,8 @@ mod tests {
             ("vestal_store_writable", 1.0),
             ("vestal_audit_gaps_total", 3.0),
             ("vestal_connections_refused_total", 5.0),
+            ("vestal_credentials_least_life_seconds", 86_390.0),
+            ("vestal_delivery_lag_seconds{target=\"contoso\"}", 61.5),
             ("vestal_alerts_total{way=\"webhook\",outcome=\"sent\"}", 1.0),
             ("vestal_alerts_total{way=\"command\",outcome=\"dropped\"}", 1.0),
         ] {
@@ -449,7 +468,7 @@ mod tests {
             for sample in metrics.samples(metric, &live, survey.as_ref()) {
                 assert_eq!(sample.labels.len(), declaration.labels.len(), "{}", declaration.name);
                 for (label, value) in declaration.labels.iter().zip(sample.labels) {
-                    assert!(!matches!(&label.values, Values::Words(words) if !words.contains(&value)), "{value}");
+                    assert!(!matches!(&label.values, Values::Words(words) if !words.contains(&&*value)), "{value}");
                 }
             }
         }

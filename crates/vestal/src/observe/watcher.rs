@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keeper::{DeliveryEvent, DeliveryOutcome, Event, Observer, Survey};
+use keeper::{CredentialEvent, DeliveryEvent, DeliveryOutcome, Event, Observer, Survey};
 use renewal::{FailureClass, Notice, TokenState, Wall};
 use store::{Attempt, Outcome};
 use tokio::sync::broadcast;
@@ -87,6 +87,16 @@ impl Observer for Watcher {
         self.metrics.delivery_lag(target, lag);
     }
 
+    fn credential(&self, event: &CredentialEvent<'_>) {
+        let alert = Alert::of_credential(event, clock::now().wall);
+        tracing::warn!("{}", alert.text);
+        self.alerts.raise(alert);
+    }
+
+    fn credentials(&self, first_end: Option<Wall>) {
+        self.metrics.credentials(first_end);
+    }
+
     fn trouble(&self, words: &str) {
         self.metrics.trouble();
         match self.troubles.hear(words, clock::now()) {
@@ -121,6 +131,14 @@ fn log_delivery(event: &DeliveryEvent<'_>) {
         DeliveryOutcome::Changed { repaired } => {
             let then = if *repaired { "it was delivered again over it" } else { "it is left as it is" };
             tracing::warn!("somebody changed what {vault}/{name} was delivered as to {target}: {then}");
+        }
+        DeliveryOutcome::Waiting { since, words } => {
+            let (since, words) = (date(*since), words.trim_end_matches('.'));
+            tracing::warn!("{vault}/{name} has not been delivered to {target} since {since}: {words}");
+        }
+        DeliveryOutcome::NotDisabled { kind, words, .. } => {
+            let words = words.trim_end_matches('.');
+            tracing::warn!("superseded versions of {vault}/{name} stay enabled in {target} ({}): {words}", kind.word());
         }
         DeliveryOutcome::Failed { kind, words, failures, .. } => {
             let words = words.trim_end_matches('.');

@@ -124,6 +124,30 @@ async fn the_versions_that_a_token_will_make_are_foreseen_once_its_lifetime_was_
     let words = detail["warnings"].to_string();
     let day = &delivery["no_backup_from"].as_str().expect("an instant")[..10];
     assert!(words.contains("which there in azure has on about") && words.contains(day), "{words}");
-    assert!(words.contains("an estimate: 0 by now, and about 18,000 a year"), "{words}");
+    assert!(words.contains("an estimate from the 0 that Vestal made by now and about 18,000 a year"), "{words}");
     world.stop().await;
+}
+
+#[tokio::test]
+async fn the_end_of_what_a_target_is_called_with_is_shown_with_the_target_and_the_token() {
+    let world = World::new().await;
+    let text = world.token_file();
+    let azure = "deliver = [{ to = \"azure\", name = \"there\" }]\n[target.azure]\nkind = \"azure-key-vault\"\n\
+                 url = \"https://contoso.vault.azure.net\"\n\
+                 credential = { kind = \"client-secret\", tenant = \"11111111-2222-3333-4444-555555555555\", \
+                 client_id = \"11111111-2222-3333-4444-555555555555\", \
+                 client_secret = { vault = \"contoso\", secret = \"proof\" } }\n";
+    world.apply(&format!("{text}{azure}")).await;
+    let end = in_days(5);
+    world.done("PUT", "/vaults/contoso/secrets/proof", json!({ "value": "hush", "expires": end })).await;
+    let target = world.get("/targets/azure").await;
+    assert_eq!((&target["proof"]["source"], &target["proof"]["expires"]), (&json!("contoso/proof"), &json!(end)));
+    let words = world.get("/tokens/contoso/api-token").await["warnings"].to_string();
+    assert!(words.contains("credential for azure ends on") && words.contains("secret set contoso/proof"), "{words}");
+}
+
+/// An instant in so many days.
+fn in_days(days: i64) -> String {
+    let instant = crate::admin::wire::UtcTime::from_unix_seconds(clock::unix_seconds() + days * 86_400);
+    serde_json::to_value(instant).expect("JSON").as_str().expect("text").to_owned()
 }

@@ -6,10 +6,13 @@ use super::super::name::Named;
 use super::super::problem::Problem;
 use super::super::session::Session;
 use super::super::style::{self, styled};
-use super::super::table::{Cell, Table, printable};
+use super::super::table::{Cell, Fields, Table, printable};
 use super::super::when::{self, Clock};
-use crate::admin::wire::{Deliveries, DeliveryView, ShadowView};
+use crate::admin::wire::{Deliveries, DeliveryView, GapView, LivesView, ShadowView};
 use crate::forecast::in_round_numbers;
+
+/// In how many lines the lives of both tokens are shown.
+const LINES: usize = 12;
 
 /// How long a command waits for its deliveries.
 const WAIT: Duration = Duration::from_secs(60);
@@ -76,7 +79,9 @@ fn order(name: &Named, what: &str, session: &mut Session) -> Result<Deliveries, 
 
 fn outcome(deliveries: &Deliveries, session: &mut Session) -> Result<(), Problem> {
     if !session.json {
-        let mut table = Table::new(&["TARGET", "NAME", "STATE", "GENERATION", "WHAT CAME OF IT"]);
+        let mut table = Table::new(&["TARGET", "NAME", "STATE", "GENERATION"]);
+        // Too long for a table.
+        let mut failures = Fields::default();
         for delivery in &deliveries.deliveries {
             let style = if delivery.state == "delivered" { style::GOOD } else { style::WARNING };
             table.row(vec![
@@ -84,10 +89,15 @@ fn outcome(deliveries: &Deliveries, session: &mut Session) -> Result<(), Problem
                 (&delivery.name).into(),
                 Cell::styled(style, &delivery.state),
                 delivery.generation.to_string().into(),
-                delivery.failure.as_deref().unwrap_or_default().into(),
             ]);
+            let failure = delivery.failure.as_ref().or(delivery.not_disabled_failure.as_ref());
+            failures.add_some(&printable(&delivery.target), failure.map(|words| Cell::styled(style::WARNING, words)));
         }
         session.output.table(table)?;
+        let failures = failures.render(session.output.width());
+        if !failures.is_empty() {
+            session.output.text(&format!("\n{failures}"))?;
+        }
     }
     let missing: Vec<&str> = deliveries
         .deliveries
@@ -109,13 +119,6 @@ fn report(view: &ShadowView, name: &Named, clock: &Clock) -> String {
     let Some(since) = view.since else {
         return format!("{title}\nThere was no look yet.\n");
     };
-    let life = |seconds: Option<i64>| match seconds {
-        None => "not known".to_owned(),
-        Some(seconds) => u64::try_from(seconds).map_or_else(
-            |_| format!("dead for {}", when::length_seconds(seconds.unsigned_abs())),
-            when::length_seconds,
-        ),
-    };
     let watched = when::length_seconds(view.watched_seconds);
     let share = |dead: u64| match view.watched_seconds {
         0 => String::new(),
@@ -127,9 +130,9 @@ fn report(view: &ShadowView, name: &Named, clock: &Clock) -> String {
     row("least life left", life(view.flow_least_life_seconds), life(view.ours_least_life_seconds));
     row("life left at half of the looks", life(view.flow_median_life_seconds), life(view.ours_median_life_seconds));
     row("looks that found it dead", view.flow_dead_looks.to_string(), view.ours_dead_looks.to_string());
-    let never = |what: &str| if view.ours_dead_looks == 0 { what.to_owned() } else { String::new() };
-    row("dead in all", when::length_seconds(view.flow_dead_seconds), never("never"));
-    row("alive", share(view.flow_dead_seconds), never("100.00 %"));
+    let dead = |seconds: u64| if seconds == 0 { "never".to_owned() } else { when::length_seconds(seconds) };
+    row("dead in all", dead(view.flow_dead_seconds), dead(view.ours_dead_seconds));
+    row("alive", share(view.flow_dead_seconds), share(view.ours_dead_seconds));
     let mut text = format!(
         "{title}\nWatched since {} ({watched}), {}; the flow wrote {}, {} an expiry.\n{}",
         clock.absolute(since),
@@ -138,13 +141,41 @@ fn report(view: &ShadowView, name: &Named, clock: &Clock) -> String {
         if view.flow_tells_expiry { "with" } else { "without" },
         table.render(None)
     );
-    for gap in &view.gaps {
-        let to = gap.to.map_or_else(|| "now".to_owned(), |to| clock.absolute(to));
-        let length = when::length_seconds(gap.length_seconds);
-        text.push_str(&format!("The flow's token was dead from {} to {to}: {length}.\n", clock.absolute(gap.from)));
-    }
+    text.push_str(&dead_times("The flow's", &view.gaps, clock));
+    text.push_str(&dead_times("Vestal's", &view.ours_gaps, clock));
+    text.push_str(&format!("\nLife left over time, the least of each time:\n{}\n", lives(&view.lives, clock)));
     text.push_str(&verdict(view, name));
     text
+}
+
+fn life(seconds: Option<i64>) -> String {
+    match seconds {
+        None => "not known".to_owned(),
+        Some(seconds) => u64::try_from(seconds).map_or_else(
+            |_| format!("dead for {}", when::length_seconds(seconds.unsigned_abs())),
+            when::length_seconds,
+        ),
+    }
+}
+
+fn dead_times(whose: &str, gaps: &[GapView], clock: &Clock) -> String {
+    let line = |gap: &GapView| {
+        let to = gap.to.map_or_else(|| "now".to_owned(), |to| clock.absolute(to));
+        let length = when::length_seconds(gap.length_seconds);
+        format!("{whose} token was dead from {} to {to}: {length}.\n", clock.absolute(gap.from))
+    };
+    gaps.iter().map(line).collect()
+}
+
+/// The looks in a few lines, each with the least life of its time.
+fn lives(looks: &[LivesView], clock: &Clock) -> String {
+    let mut table = Table::new(&["FROM", "THE FLOW", "VESTAL"]);
+    for looks in looks.chunks(looks.len().div_ceil(LINES).max(1)) {
+        let least = |of: fn(&LivesView) -> Option<i64>| life(looks.iter().filter_map(of).min());
+        let from = looks.first().map(|look| clock.absolute(look.at)).unwrap_or_default();
+        table.row(vec![from.into(), least(|look| look.flow_seconds).into(), least(|look| look.ours_seconds).into()]);
+    }
+    table.render(None)
 }
 
 fn verdict(view: &ShadowView, name: &Named) -> String {
@@ -165,9 +196,13 @@ fn verdict(view: &ShadowView, name: &Named) -> String {
             when::length_seconds(view.flow_dead_seconds)
         ),
     };
-    let ours = match view.ours_dead_looks {
+    let ours = match view.ours_gaps.len() as u64 {
         0 => "Vestal's never was.".to_owned(),
-        looks => format!("Vestal's was found dead at {}: see `vestal token history`.", when::plural(looks, "look")),
+        gaps => format!(
+            "Vestal's was dead {} for {} in all: see `vestal token show {name}`.",
+            when::plural(gaps, "time"),
+            when::length_seconds(view.ours_dead_seconds)
+        ),
     };
     format!("{flow} {ours}\n`vestal token cut-over {name}` gives Vestal's the flow's name.\n")
 }

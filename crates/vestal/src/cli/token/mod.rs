@@ -9,6 +9,7 @@ mod steer;
 use clap::Subcommand;
 
 use self::history::HistoryArguments;
+pub(super) use self::show::credential_as;
 use self::steer::RenewArguments;
 use super::name::Named;
 use super::problem::Problem;

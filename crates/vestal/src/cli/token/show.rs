@@ -115,7 +115,12 @@ fn promise(detail: &TokenDetail) -> Cell {
 
 /// A credential, and its own end where it has one.
 fn credential_cell(credential: &CredentialView, clock: &Clock) -> Cell {
-    let CredentialView { part, source, present, expires } = credential;
+    credential_as(&credential.part, credential, clock)
+}
+
+/// The same under another word for what it is.
+pub(in super::super) fn credential_as(part: &str, credential: &CredentialView, clock: &Clock) -> Cell {
+    let CredentialView { source, present, expires, .. } = credential;
     if !present {
         return Cell::styled(style::BAD, format!("{part}: {source} is missing or disabled"));
     }

@@ -41,10 +41,16 @@ fn a_busy_vault_is_left_alone_for_as_long_as_it_asks() {
     let _serve = stage.serve();
     stage.give_credentials();
     stage.until_delivered();
-    // Between a refusal and the next try nothing at all is sent to it.
-    let puts =
-        stage.proxy.seen().iter().filter(|seen| seen.is_delivery("PUT")).map(|seen| seen.status).collect::<Vec<_>>();
+    let seen = stage.proxy.seen();
+    let puts: Vec<u16> = seen.iter().filter(|seen| seen.is_delivery("PUT")).map(|seen| seen.status).collect();
     assert_eq!(puts, [429, 429, 200]);
+    // Between a refusal and the next try nothing at all is sent to it.
+    for (place, refused) in seen.iter().enumerate().filter(|(_, seen)| seen.status == 429) {
+        let next =
+            seen[place + 1..].iter().find(|seen| seen.path.starts_with("/secrets/")).expect("it was tried again");
+        let rested = next.at.duration_since(refused.at);
+        assert!(rested >= Duration::from_secs(3), "{} came after {rested:?}", next.method);
+    }
     assert_eq!(stage.held().len(), 1);
 }
 

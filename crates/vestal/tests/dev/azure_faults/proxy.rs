@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -38,6 +38,8 @@ pub(crate) struct Seen {
     pub(crate) body: String,
     /// What was answered; 0 where nothing was.
     pub(crate) status: u16,
+    /// When it came.
+    pub(crate) at: Instant,
 }
 
 impl Seen {
@@ -237,6 +239,7 @@ async fn pass(
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
         status: 0,
+        at: Instant::now(),
     };
     let (fault, place) = {
         let mut state = state.lock().expect("nobody panics with it");

@@ -24,6 +24,7 @@ fn options() -> Options {
         }],
         vaults: BTreeMap::new(),
         shadow: false,
+        data: None,
     }
 }
 

@@ -1,25 +1,26 @@
 //! `import`: what kept tokens fresh before becomes a configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use flow::{Flow, Import, Options};
+use flow::{ClearSecret, Flow, Gap, Import, OpenConnection, Options};
 use serde_json::json;
 use tokio::runtime::Builder;
+use zeroize::Zeroizing;
 
 use super::client::Client;
 use super::exit::Exit;
 use super::folder::{CONFIG_FILE, Folder, socket};
-use super::input::Input;
+use super::input::{Input, Questions};
 use super::problem::Problem;
 use super::session::Session;
 use super::when::plural;
-use crate::admin::wire::SecretView;
-use crate::config::{self, Config};
-use crate::import as taking;
+use crate::admin::wire::{SecretValue, SecretView};
+use crate::config::{self, Config, ConfigErrors};
+use crate::import::{self as taking, Kept};
 
 /// The largest file that is looked at.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -43,7 +44,8 @@ Examples:
 #[command(after_help = "\
 It reads an exported package (.zip), a Dataverse solution (.zip), a Logic App's definition, workflow.json or ARM template,
 or actions copied out of a designer. A secret that stands in a flow in clear text goes into Vestal's own vault, marked
-to be changed; the file holds none. The exit status is 2 where something in the flows was not understood.
+to be changed; what is there under its name already stays. The file holds none. The exit status is 2 where something in the
+flows was not understood. --dir, --config and VESTAL_DIR say in which data folder that vault is.
 Next: `vestal check`, and docs/power-platform.md.")]
 pub(super) struct FlowArguments {
     /// The exported flows; `-` is standard input
@@ -52,7 +54,8 @@ pub(super) struct FlowArguments {
     /// The configuration file that is written; `-` prints it, and puts nothing into the vault
     #[arg(long, value_name = "FILE", default_value = CONFIG_FILE)]
     out: PathBuf,
-    /// Which key vault a connection of the flow leads to, by its address or its name; may be repeated
+    /// Which key vault a connection leads to, by its address or its name; FLOW/CONNECTION=VAULT says it of one flow alone; may
+    /// be repeated
     #[arg(long = "key-vault", value_name = "CONNECTION=VAULT", value_parser = key_vault)]
     key_vaults: Vec<(String, String)>,
     /// Begin in shadow mode: renew and deliver under another name, beside the flow
@@ -69,25 +72,77 @@ pub(super) fn run(command: &ImportCommand, session: &mut Session) -> Result<Exit
     if !only_shown && !arguments.force && arguments.out.exists() {
         return Err(there_already(&arguments.out));
     }
+    let vaults = said_vaults(&arguments.key_vaults)?;
     let flows = read(&arguments.files)?;
     let mut options = Options {
         home_vault: session.vault.as_ref().map_or(HOME_VAULT, |vault| vault.as_str()).to_owned(),
         presets: taking::presets(),
-        vaults: arguments.key_vaults.iter().cloned().collect(),
+        vaults,
         shadow: arguments.shadow,
+        data: data_folder(session)?,
     };
     let mut import = flow::import(&flows, &options);
-    if ask(&import, &mut options.vaults, session)? {
+    if let Some(unused) = options.vaults.keys().find(|key| !import.answered.contains(*key)) {
+        return Err(not_a_connection(unused, &import));
+    }
+    if let Input::Person(questions) = &mut session.input
+        && ask(&import.report.connections, &mut options.vaults, questions.as_mut())?
+    {
         import = flow::import(&flows, &options);
     }
-    let written = if import.toml.is_empty() {
-        None
-    } else {
-        let config = checked(&import.toml, &arguments.out)?;
-        if only_shown { None } else { Some(write(&import, &config, arguments, session)?) }
-    };
-    tell(&import, written.as_deref(), only_shown, session)?;
-    Ok(if import.report.is_complete() { Exit::Done } else { Exit::Usage })
+    let mut written = None;
+    if !import.toml.is_empty() {
+        match checked(&import.toml, &arguments.out) {
+            Ok(config) if !only_shown => written = Some(write(&import, &config, arguments)?),
+            Ok(_) => {}
+            Err(errors) => refused(&mut import, &errors),
+        }
+    }
+    tell(&import, written.as_ref(), only_shown, session)?;
+    let is_kept = written.is_none_or(|written| !written.kept.contains(&Kept::AnotherValue));
+    Ok(if import.report.is_complete() && is_kept { Exit::Done } else { Exit::Usage })
+}
+
+/// What was written.
+struct Written {
+    file: String,
+    /// What became of each secret that stood in clear text.
+    kept: Vec<Kept>,
+}
+
+/// The data folder that somebody named, for the result to name it too.
+fn data_folder(session: &Session) -> Result<Option<String>, Problem> {
+    if session.said.folder.is_none() && session.said.config.is_none() {
+        return Ok(None);
+    }
+    let path = session.said.find()?.path;
+    let path = std::path::absolute(&path).unwrap_or(path);
+    path.into_os_string().into_string().map(Some).map_err(|_| {
+        Problem::usage("the data folder has a name that no configuration can hold").help("name another with --dir")
+    })
+}
+
+/// Which vault a connection leads to, as the arguments say it.
+fn said_vaults(said: &[(String, String)]) -> Result<BTreeMap<String, String>, Problem> {
+    let mut vaults = BTreeMap::new();
+    for (connection, vault) in said {
+        if vaults.insert(connection.clone(), vault.clone()).is_some_and(|other| other != *vault) {
+            return Err(Problem::usage(format!("--key-vault says two vaults of `{connection}`; nothing was written"))
+                .help("say one; where two flows call their connections the same, write FLOW/CONNECTION=VAULT"));
+        }
+    }
+    Ok(vaults)
+}
+
+/// A connection that was named, and that no flow reads a secret by.
+fn not_a_connection(said: &str, import: &Import) -> Problem {
+    let problem = Problem::usage(format!("no flow reads a secret by the connection `{said}`; nothing was written"));
+    let open: BTreeSet<String> =
+        import.report.connections.iter().map(|open| format!("{}/{}", open.flow, open.connection)).collect();
+    if open.is_empty() {
+        return problem.help("leave this --key-vault out");
+    }
+    problem.help(format!("these are left to say: {}", open.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 fn there_already(out: &Path) -> Problem {
@@ -98,7 +153,7 @@ fn there_already(out: &Path) -> Problem {
 fn key_vault(said: &str) -> Result<(String, String), String> {
     let wrong = || "write CONNECTION=VAULT, such as shared_keyvault=https://contoso.vault.azure.net".to_owned();
     let (connection, vault) =
-        said.split_once('=').filter(|(name, vault)| !name.is_empty() && !vault.is_empty()).ok_or_else(wrong)?;
+        said.rsplit_once('=').filter(|(name, vault)| !name.is_empty() && !vault.is_empty()).ok_or_else(wrong)?;
     Ok((connection.to_owned(), vault_address(vault).ok_or_else(wrong)?))
 }
 
@@ -119,8 +174,8 @@ fn read(files: &[PathBuf]) -> Result<Vec<Flow>, Problem> {
     let mut flows = Vec::new();
     for file in files {
         let mut bytes = Vec::new();
-        let (name, opened): (String, Box<dyn std::io::Read>) = if file.as_os_str() == "-" {
-            ("standard input".to_owned(), Box::new(std::io::stdin()))
+        let (name, opened): (String, Box<dyn io::Read>) = if file.as_os_str() == "-" {
+            ("standard input".to_owned(), Box::new(io::stdin()))
         } else {
             let opened = fs::File::open(file).map_err(|error| Problem::unreadable(file, &error))?;
             (file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned(), Box::new(opened))
@@ -135,125 +190,180 @@ fn read(files: &[PathBuf]) -> Result<Vec<Flow>, Problem> {
 }
 
 /// Asks a person where connections lead that the file doesn't tell of. Whether anything was learnt.
-fn ask(import: &Import, vaults: &mut BTreeMap<String, String>, session: &mut Session) -> Result<bool, Problem> {
-    let Input::Person(questions) = &mut session.input else { return Ok(false) };
-    let mut learnt = false;
-    for open in &import.report.connections {
+fn ask(
+    open: &[OpenConnection],
+    vaults: &mut BTreeMap<String, String>,
+    questions: &mut dyn Questions,
+) -> Result<bool, Problem> {
+    for OpenConnection { flow, connection, taken } in open {
         let question = format!(
-            "Which key vault does the flow's connection `{}` read? Its name, or nothing for {}: ",
-            open.connection, open.taken
+            "Which key vault does the connection `{connection}` of the flow \"{flow}\" read? Its name, or nothing for {taken}: "
         );
         let answer = questions.line(&question).map_err(|error| {
             Problem::io("the terminal can't be asked", &error).help("say it with --key-vault CONNECTION=VAULT")
         })?;
         let answer = answer.trim();
-        let vault = if answer.is_empty() { Some(open.taken.clone()) } else { vault_address(answer) };
+        let vault = if answer.is_empty() { Some(taken.clone()) } else { vault_address(answer) };
         let Some(vault) = vault else {
             return Err(Problem::usage("that is no key vault: nothing was written")
                 .help("write its name, or its address: https://contoso.vault.azure.net"));
         };
-        vaults.insert(open.connection.clone(), vault);
-        learnt = true;
+        vaults.insert(format!("{flow}/{connection}"), vault);
     }
-    Ok(learnt)
+    Ok(!open.is_empty())
 }
 
 /// The result as Vestal reads it. What it can't read it must not write.
-fn checked(toml: &str, out: &Path) -> Result<Config, Problem> {
-    let name = out.display().to_string();
+fn checked(toml: &str, out: &Path) -> Result<Config, ConfigErrors> {
     let folder = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let base = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    config::parse(toml, &name, &base).map_err(|errors| {
-        Problem::shown(
-            Exit::Failed,
-            format!("What the flow says can't be a configuration; nothing was written.\n\n{}", errors.render(true)),
-        )
-    })
+    config::parse(toml, &out.display().to_string(), &base)
 }
 
-/// Puts what stood in clear text into the vault, and then writes the file: if the one breaks off, the other isn't there.
-fn write(import: &Import, config: &Config, arguments: &FlowArguments, session: &Session) -> Result<String, Problem> {
-    let folder = config.process.store.data.clone();
-    if !import.secrets.is_empty() {
-        if socket(&folder).exists() {
-            tell_running(import, &Folder { path: folder, named: true })?;
-        } else {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| Problem::io("no event loop can be made", &error))?;
-            runtime.block_on(taking::keep(config, &import.secrets)).map_err(|words| {
-                Problem::failed(format!("what stood in the flow in clear text can't be kept: {words}"))
-                    .help("nothing was written; look at the result with --out -")
-            })?;
-        }
-        for secret in &import.secrets {
-            session.output.note(&format!(
-                "{}/{} holds {}. Change this: it stood in the flow in clear text.",
-                secret.vault, secret.name, secret.what
-            ))?;
-        }
+/// What the configuration's own check says of the result becomes a point of the report, told of the flow and the action that
+/// it comes from: there is no file that a line of it could be shown of.
+fn refused(import: &mut Import, errors: &ConfigErrors) {
+    for problem in errors.problems() {
+        let table = problem.span.as_ref().map(|span| table_at(&import.toml, span.start)).unwrap_or_default();
+        let token = import.report.tokens.iter().find(|token| table == format!("token.{}", token.name));
+        let (flow, action) = match token.or(import.report.tokens.first()) {
+            Some(token) => (token.flow.clone(), table.starts_with("token.").then(|| token.action.clone())),
+            None => (String::new(), None),
+        };
+        let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let words = format!("what it does can't be a configuration as it is. `[{table}]`: {}{help}", problem.message);
+        import.report.gaps.push(Gap { flow, action, words });
     }
-    put_in_place(&arguments.out, &import.toml, arguments.force)?;
-    Ok(arguments.out.display().to_string())
+    import.secrets.clear();
 }
 
-/// Gives the secrets to the Vestal that runs on the folder.
-fn tell_running(import: &Import, folder: &Folder) -> Result<(), Problem> {
+/// The table that a place of the text is in, by its name.
+fn table_at(toml: &str, place: usize) -> String {
+    let end = toml.get(place..).and_then(|rest| rest.find('\n')).map_or(toml.len(), |length| place + length);
+    let headers = toml.get(..end).unwrap_or_default().lines().rev();
+    let header = headers.filter_map(|line| line.strip_prefix('[')?.strip_suffix(']')).next();
+    header.unwrap_or_default().to_owned()
+}
+
+/// Puts what stood in clear text into the vault, and then the file in its place: if the one breaks off, the other isn't there.
+fn write(import: &Import, config: &Config, arguments: &FlowArguments) -> Result<Written, Problem> {
+    let file = NewFile::beside(&arguments.out, &import.toml)?;
+    let folder = config.process.store.data.clone();
+    let kept = if import.secrets.is_empty() {
+        Vec::new()
+    } else if socket(&folder).exists() {
+        tell_running(import, &Folder { path: folder, named: true })?
+    } else {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Problem::io("no event loop can be made", &error))?;
+        runtime.block_on(taking::keep(config, &import.secrets)).map_err(|words| {
+            Problem::failed(format!("what stood in the flow in clear text can't be kept: {words}")).help(format!(
+                "no configuration was written, though a data folder may have been begun at {}; look at the result with --out -",
+                folder.display()
+            ))
+        })?
+    };
+    file.put_in_place(&arguments.out, arguments.force)?;
+    Ok(Written { file: arguments.out.display().to_string(), kept })
+}
+
+/// Gives the secrets to the Vestal that runs on the folder. What is there already stays as it is.
+fn tell_running(import: &Import, folder: &Folder) -> Result<Vec<Kept>, Problem> {
     let client = Client::new(folder.clone())?;
+    let mut kept = Vec::new();
     for secret in &import.secrets {
         let path = format!("/vaults/{}/secrets/{}", secret.vault, secret.name);
+        match client.get::<SecretValue>(&format!("{path}/value")) {
+            Ok(there) => {
+                let there = Zeroizing::new(there.value);
+                kept.push(taking::compared(secret, Some(&there)));
+                continue;
+            }
+            Err(problem) if problem.exit() == Exit::NotFound => {}
+            Err(problem) => return Err(problem),
+        }
         let body = taking::wanted(secret);
         let answer = client.put_json::<SecretView>(&path, &body);
-        drop(zeroize::Zeroizing::new(body.value));
+        drop(Zeroizing::new(body.value));
         answer?;
+        kept.push(Kept::Written);
     }
-    Ok(())
+    Ok(kept)
 }
 
-/// The whole file or none: it is written beside its place, and then moved there.
-fn put_in_place(out: &Path, text: &str, force: bool) -> Result<(), Problem> {
-    let refused = |error: &std::io::Error| Problem::io(format!("{} can't be written", out.display()), error);
-    let mut beside = out.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    let moved = written.and_then(|()| {
-        if force {
-            return fs::rename(&beside, out);
+/// A file that is whole, beside the place that it is for. It is taken away unless it is put there.
+struct NewFile(PathBuf);
+
+impl NewFile {
+    fn beside(out: &Path, text: &str) -> Result<Self, Problem> {
+        let mut beside = behind_link(out).into_os_string();
+        beside.push(format!(".{}.new", std::process::id()));
+        let new = Self(PathBuf::from(beside));
+        let written = fs::File::create(&new.0).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        match written {
+            Ok(()) => Ok(new),
+            Err(error) => Err(unwritable(out, &error).help("nothing was written; name another file with --out")),
         }
-        // Unlike a rename, this doesn't replace what has come there meanwhile.
-        fs::hard_link(&beside, out)
-    });
-    if let Err(error) = &moved {
-        let _ = fs::remove_file(&beside);
-        if error.kind() == std::io::ErrorKind::AlreadyExists {
-            return Err(there_already(out));
-        }
-        return Err(refused(error));
     }
-    if !force {
-        let _ = fs::remove_file(&beside);
+
+    fn put_in_place(self, out: &Path, force: bool) -> Result<(), Problem> {
+        let place = behind_link(out);
+        let moved = if force {
+            fs::rename(&self.0, &place)
+        } else {
+            // Unlike a rename, this doesn't replace what has come there meanwhile.
+            match fs::hard_link(&self.0, &place) {
+                // Not every file system has links.
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !place.exists() => {
+                    fs::rename(&self.0, &place)
+                }
+                linked => linked,
+            }
+        };
+        moved.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => there_already(out),
+            _ => unwritable(out, &error),
+        })
     }
-    Ok(())
 }
 
-fn tell(import: &Import, written: Option<&str>, only_shown: bool, session: &Session) -> Result<(), Problem> {
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The file itself, where its name is a link to it.
+fn behind_link(out: &Path) -> PathBuf {
+    if out.is_symlink() { fs::canonicalize(out).unwrap_or_else(|_| out.to_owned()) } else { out.to_owned() }
+}
+
+fn unwritable(out: &Path, error: &io::Error) -> Problem {
+    Problem::io(format!("{} can't be written", out.display()), error)
+}
+
+fn tell(import: &Import, written: Option<&Written>, only_shown: bool, session: &Session) -> Result<(), Problem> {
     let report = &import.report;
     if session.json {
+        let kept = written.map(|written| written.kept.as_slice()).unwrap_or_default();
         let secrets: Vec<_> = import
             .secrets
             .iter()
-            .map(|secret| json!({ "vault": secret.vault, "name": secret.name, "what": secret.what }))
+            .enumerate()
+            .map(|(at, secret)| {
+                json!({ "vault": secret.vault, "name": secret.name, "what": secret.what, "kept": kept.get(at) })
+            })
             .collect();
         return session.output.json(&json!({
-            "file": written,
+            "file": written.map(|written| &written.file),
             "toml": import.toml,
             "complete": report.is_complete(),
             "secrets": secrets,
@@ -263,21 +373,24 @@ fn tell(import: &Import, written: Option<&str>, only_shown: bool, session: &Sess
     if only_shown {
         session.output.text(&import.toml)?;
         session.output.say(report.to_string().trim_end())?;
-        for secret in &import.secrets {
-            session.output.note(&format!(
-                "Nothing was put into a vault. The file expects {} as {}/{}.",
-                secret.what, secret.vault, secret.name
-            ))?;
+        for ClearSecret { vault, name, what, .. } in &import.secrets {
+            session
+                .output
+                .note(&format!("Nothing was put into a vault. The file expects {what} as {vault}/{name}."))?;
         }
     } else {
         session.output.text(&report.to_string())?;
     }
-    let tokens = plural(report.tokens.len() as u64, "token");
+    if let Some(written) = written {
+        tell_secrets(&import.secrets, &written.kept, session)?;
+    }
+    let tokens: BTreeSet<&str> = report.tokens.iter().map(|token| token.name.as_str()).collect();
+    let tokens = plural(tokens.len() as u64, "token");
     match (written, report.is_complete()) {
-        (Some(file), true) => session.output.note(&format!(
+        (Some(Written { file, .. }), true) => session.output.note(&format!(
             "\n{tokens} taken over into {file}. Next: `vestal check` says what it would do, `vestal serve` does it."
         )),
-        (Some(file), false) => session.output.warn(&format!(
+        (Some(Written { file, .. }), false) => session.output.warn(&format!(
             "not all was understood: {} in {file}, and {} to look at above before you start `vestal serve`",
             tokens,
             plural(report.gaps.len() as u64, "point")
@@ -286,6 +399,95 @@ fn tell(import: &Import, written: Option<&str>, only_shown: bool, session: &Sess
         (None, false) if import.toml.is_empty() => {
             session.output.warn("there is nothing to take over: no file was written")
         }
-        (None, false) => session.output.warn("not all was understood: see above"),
+        (None, false) if only_shown => session.output.warn("not all was understood: see above"),
+        (None, false) => session.output.warn(
+            "the result is no configuration yet, as is said above: no file was written. `--out -` shows it",
+        ),
+    }
+}
+
+/// What became of the secrets that stood in clear text.
+fn tell_secrets(secrets: &[ClearSecret], kept: &[Kept], session: &Session) -> Result<(), Problem> {
+    for (ClearSecret { vault, name, what, .. }, kept) in secrets.iter().zip(kept) {
+        let change = "Change this: it stood in the flow in clear text.";
+        match kept {
+            Kept::Written => session.output.note(&format!("{vault}/{name} holds {what}. {change}"))?,
+            Kept::ThereAlready => session.output.note(&format!("{vault}/{name} held {what} already. {change}"))?,
+            Kept::AnotherValue => session.output.warn(&format!(
+                "{vault}/{name} is there already with another value than the flow has, and stays as it is: see that it is \
+                 {what}. `vestal secret set {vault}/{name}` gives it another"
+            ))?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    /// A person who answers what is written here, and what was asked.
+    struct Answers(Vec<&'static str>, Vec<String>);
+
+    impl Questions for Answers {
+        fn hidden(&mut self, _: &str) -> io::Result<Zeroizing<String>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn line(&mut self, question: &str) -> io::Result<String> {
+            self.1.push(question.to_owned());
+            Ok(self.0.remove(0).to_owned())
+        }
+    }
+
+    fn open(flow: &str) -> OpenConnection {
+        OpenConnection {
+            flow: flow.to_owned(),
+            connection: "shared_keyvault".to_owned(),
+            taken: "https://taken.vault.azure.net".to_owned(),
+        }
+    }
+
+    #[test]
+    fn of_each_flow_it_is_asked_where_its_connection_leads() {
+        let mut answers = Answers(vec![" alpha ", "", "https://gamma.vault.azure.cn/"], Vec::new());
+        let mut vaults = BTreeMap::new();
+        assert!(ask(&[open("A"), open("B"), open("C")], &mut vaults, &mut answers).expect("all can be answered"));
+        let said: Vec<(&str, &str)> = vaults.iter().map(|(key, vault)| (key.as_str(), vault.as_str())).collect();
+        assert_eq!(said, [
+            ("A/shared_keyvault", "https://alpha.vault.azure.net"),
+            ("B/shared_keyvault", "https://taken.vault.azure.net"),
+            ("C/shared_keyvault", "https://gamma.vault.azure.cn"),
+        ]);
+        assert!(answers.1[0].contains("`shared_keyvault` of the flow \"A\""), "{:?}", answers.1);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_vault_ends_the_import() {
+        let mut answers = Answers(vec!["what is this?"], Vec::new());
+        let problem = ask(&[open("A")], &mut BTreeMap::new(), &mut answers).expect_err("it is no vault");
+        assert_eq!(problem.exit(), Exit::Usage);
+        assert!(!ask(&[], &mut BTreeMap::new(), &mut answers).expect("nothing is asked"));
+    }
+
+    #[test]
+    fn a_vault_is_said_once_of_each_connection() {
+        let said = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect();
+            said_vaults(&pairs)
+        };
+        assert_eq!(said(&[("a", "x"), ("a", "x"), ("F/a", "y")]).expect("they agree").len(), 2);
+        assert!(said(&[("a", "x"), ("a", "y")]).is_err());
+        assert_eq!(key_vault("A=B/a=contoso"), Ok(("A=B/a".to_owned(), "https://contoso.vault.azure.net".to_owned())));
+    }
+
+    #[test]
+    fn a_place_of_the_result_is_told_by_its_table() {
+        let toml = "[vault.home]\n\n[token.a]\nvault = \"home\"\n[token.b]\n";
+        assert_eq!(table_at(toml, toml.find("vault =").unwrap_or_default()), "token.a");
+        assert_eq!(table_at(toml, toml.find("[token.b]").unwrap_or_default()), "token.b");
+        assert_eq!(table_at("", 0), "");
     }
 }

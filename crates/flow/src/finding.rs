@@ -13,16 +13,11 @@ use crate::text::duration;
 use crate::time::End;
 
 /// All findings. `lives` are the lifetimes that are known of the tokens, in seconds, in their order.
-pub(crate) fn findings<'a>(
-    study: &Study<'_>,
-    tokens: impl Iterator<Item = &'a Found>,
-    lives: &[Option<u64>],
-) -> Vec<Finding> {
-    let tokens: Vec<&Found> = tokens.collect();
+pub(crate) fn findings(study: &Study<'_>, tokens: &[&Found], lives: &[Option<u64>]) -> Vec<Finding> {
     let mut found = Findings { flow: study.title.clone(), list: Vec::new() };
     let clear = in_clear(study);
     for action in &clear {
-        let once = if is_taken_over(*action, &tokens) { " once Vestal has it" } else { "" };
+        let once = if is_taken_over(*action, tokens) { " once Vestal has it" } else { "" };
         found.add(
             Severity::High,
             "secret-in-clear",
@@ -46,7 +41,7 @@ pub(crate) fn findings<'a>(
     if tokens.is_empty() {
         return found.list;
     }
-    history(study, &tokens, &clear, &mut found);
+    history(study, tokens, &clear, &mut found);
     for (token, life) in tokens.iter().zip(lives) {
         of_token(study, token, *life, &mut found);
     }

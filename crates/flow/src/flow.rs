@@ -137,7 +137,9 @@ impl Flow {
         let kinds = triggers.values().filter_map(|trigger| trigger.get("type").and_then(Value::as_str));
         let (parameters, defaults) = parameters(definition, given);
         let has_conditions = |trigger: &Value| {
-            trigger.get("conditions").is_some_and(|conditions| conditions.as_array().is_none_or(|list| !list.is_empty()))
+            trigger
+                .get("conditions")
+                .is_some_and(|conditions| conditions.as_array().is_none_or(|list| !list.is_empty()))
         };
         let mut flow = Self {
             name,
@@ -295,7 +297,10 @@ fn waits_for_success(object: &Map<String, Value>, other: &str) -> bool {
 
 /// What the parameters are: the value that was given beside the definition, or else the default in it. And which of them have
 /// a default alone.
-fn parameters(definition: &Map<String, Value>, given: &Map<String, Value>) -> (BTreeMap<String, Value>, BTreeSet<String>) {
+fn parameters(
+    definition: &Map<String, Value>,
+    given: &Map<String, Value>,
+) -> (BTreeMap<String, Value>, BTreeSet<String>) {
     // What begins with `$` the platform fills in: connections and their sign-in.
     let is_own = |name: &String| !name.starts_with('$');
     let declared = definition.get("parameters").and_then(Value::as_object).into_iter().flatten();

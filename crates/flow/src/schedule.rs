@@ -66,8 +66,7 @@ fn recurrence(trigger: &Value) -> Option<Schedule> {
         "month" => list("monthDays").into_iter().map(|day| day.clamp(1, 30) - 1).collect(),
         _ => Vec::new(),
     };
-    let (hours, minutes) =
-        if unit < DAY { (Vec::new(), Vec::new()) } else { (list("hours"), list("minutes")) };
+    let (hours, minutes) = if unit < DAY { (Vec::new(), Vec::new()) } else { (list("hours"), list("minutes")) };
     let or_first = |found: Vec<u64>| if found.is_empty() { vec![0] } else { found };
     let (days, hours, minutes) = (or_first(days), or_first(hours), or_first(minutes));
     let mut moments: Vec<u64> = days

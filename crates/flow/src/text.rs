@@ -61,7 +61,8 @@ pub(crate) fn duration(seconds: u64) -> String {
 /// The text on one line, without what would end a comment or steer a terminal.
 pub(crate) fn one_line(text: &str) -> String {
     let steers = |letter: char| {
-        letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')
+        letter.is_control()
+            || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')
             || ('\u{202a}'..='\u{202e}').contains(&letter)
             || ('\u{2066}'..='\u{2069}').contains(&letter)
     };

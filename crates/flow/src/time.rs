@@ -219,15 +219,15 @@ mod tests {
 
     #[test]
     fn only_an_end_that_an_answer_tells_is_a_threshold() {
-        let threshold = |one: &str, other: &str| {
+        let near = |one: &str, other: &str| {
             let parsed = |text: &str| term(&parse(text).expect("it can be read"));
-            crate::time::threshold(&parsed(one), &parsed(other))
+            threshold(&parsed(one), &parsed(other))
         };
         let soon = "div(sub(ticks(addMinutes(utcNow(), 10)), ticks('1970-01-01')), 10000000)";
-        assert_eq!(threshold("body('x')['exp']", soon), Some(600));
-        assert_eq!(threshold("body('x')['nbf']", soon), None);
-        assert_eq!(threshold("utcNow()", "'2027-01-01'"), None);
-        assert_eq!(threshold("1", "2"), None);
+        assert_eq!(near("body('x')['exp']", soon), Some(600));
+        assert_eq!(near("body('x')['nbf']", soon), None);
+        assert_eq!(near("utcNow()", "'2027-01-01'"), None);
+        assert_eq!(near("1", "2"), None);
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Tracer<'_> {
                     Piece::Expression(expression) => self.value(&expression, at),
                 }))
                 .bounded(),
-                Err(words) => Term::Unknown(words),
+                Err(words) => Term::Unknown(format!("a text that can't be read ({words})")),
             },
             Value::Array(items) => Term::Array(items.iter().map(|item| self.term(item, at)).collect()),
             Value::Object(object) => {

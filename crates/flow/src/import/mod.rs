@@ -171,8 +171,9 @@ impl Importer<'_> {
     }
 
     fn flow(&mut self, mut study: Study<'_>, renewals: &[Renewal]) {
-        let lives: Vec<Option<u64>> = renewals.iter().map(|renewal| self.life(&renewal.token)).collect();
-        self.report.findings.extend(findings(&study, renewals.iter().map(|renewal| &renewal.token), &lives));
+        let kept: Vec<&Found> = renewals.iter().flat_map(Renewal::deliveries).collect();
+        let lives: Vec<Option<u64>> = kept.iter().map(|token| self.life(token)).collect();
+        self.report.findings.extend(findings(&study, &kept, &lives));
         if let (Some(schedule), true) = (study.flow.schedule, lives.contains(&None)) {
             study.notes.push(format!(
                 "how long its token lives isn't in the file: see that it lives longer than {}, the time between two runs",

@@ -58,7 +58,8 @@ pub(super) fn renewals(study: &mut Study<'_>, found: Vec<Found>) -> Vec<Renewal>
         match other {
             None => renewal.also.push(token),
             Some((put, name)) if name.eq_ignore_ascii_case(&token.target.name) => {
-                let words = format!("`{}` and `{}` write the same: once is enough", study.name(put), study.name(token.put));
+                let words =
+                    format!("`{}` and `{}` write the same: once is enough", study.name(put), study.name(token.put));
                 study.notes.push(words);
             }
             Some((_, name)) => {

@@ -64,9 +64,9 @@ impl Study<'_> {
     /// Whether it is how a request went.
     fn is_status(&self, term: &Term) -> bool {
         match term {
-            Term::Answer(_, path) => path
-                .last()
-                .is_some_and(|last| path.len() == 1 && matches!(last.to_lowercase().as_str(), "statuscode" | "(status)")),
+            Term::Answer(_, path) => path.last().is_some_and(|last| {
+                path.len() == 1 && matches!(last.to_lowercase().as_str(), "statuscode" | "(status)")
+            }),
             _ => false,
         }
     }

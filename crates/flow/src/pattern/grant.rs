@@ -201,7 +201,10 @@ impl Study<'_> {
             if text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
                 kept.insert(name, text);
             } else {
-                self.gap(Some(sender), format!("its header `{name}` has characters that no header can carry: it is left out"));
+                self.gap(
+                    Some(sender),
+                    format!("its header `{name}` has characters that no header can carry: it is left out"),
+                );
             }
         }
         Ok(kept)
@@ -225,10 +228,17 @@ impl Study<'_> {
             return Ok(Some(text));
         }
         if is_secretive(name) {
-            return Err((sender, format!("its {what} `{shown}` looks like a secret, which Vestal keeps in no configuration")));
+            return Err((
+                sender,
+                format!("its {what} `{shown}` looks like a secret, which Vestal keeps in no configuration"),
+            ));
         }
         self.suspects.insert(sender);
-        let place = if what == "header" { "`headers` of the provider" } else { "`extra` of the token" };
+        let place = match what {
+            "header" => "`headers` of the provider",
+            "query" => "`token_url` of the provider",
+            _ => "`extra` of the token",
+        };
         self.gap(
             Some(sender),
             format!(
@@ -282,9 +292,20 @@ const PLAIN_HEADERS: &[&str] = &[
 /// Whether the name of a parameter or header says that its value is a secret.
 pub(crate) fn is_secretive(name: &str) -> bool {
     let name = name.to_lowercase().replace('-', "_");
-    ["secret", "password", "passwd", "passphrase", "assertion", "apikey", "_key", "signature", "authorization", "cookie"]
-        .iter()
-        .any(|part| name.contains(part))
+    [
+        "secret",
+        "password",
+        "passwd",
+        "passphrase",
+        "assertion",
+        "apikey",
+        "_key",
+        "signature",
+        "authorization",
+        "cookie",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
         || matches!(name.as_str(), "key" | "code" | "sig" | "pwd" | "pin" | "refresh_token" | "access_token")
 }
 
@@ -307,5 +328,8 @@ fn has_secret_in_path(url: &Url) -> bool {
 
 /// A name as it may be shown: what isn't written like one may be something else.
 fn shown(name: &str) -> String {
-    name.chars().map(|letter| if letter.is_ascii_alphanumeric() || "-_.$".contains(letter) { letter } else { '?' }).take(40).collect()
+    name.chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || "-_.$".contains(letter) { letter } else { '?' })
+        .take(40)
+        .collect()
 }

@@ -160,7 +160,9 @@ impl Identity {
         match (self, other) {
             (
                 Self::App { authority, tenant, client_id, secret, .. },
-                Self::App { authority: authority_2, tenant: tenant_2, client_id: client_id_2, secret: secret_2, .. },
+                Self::App {
+                    authority: authority_2, tenant: tenant_2, client_id: client_id_2, secret: secret_2, ..
+                },
             ) => {
                 // One that says none means that of the vault's cloud, as the other most likely does.
                 (authority == authority_2 || authority.is_empty() || authority_2.is_empty())
@@ -321,7 +323,7 @@ impl<'a> Study<'a> {
         for condition in conditions {
             match self.condition(condition, sender) {
                 Ok(threshold) => token.threshold = token.threshold.or(threshold),
-                Err(words) => self.gap(Some(condition), format!("it decides by {words} whether the token is renewed")),
+                Err(words) => self.gap(Some(condition), format!("whether the token is renewed depends on {words}")),
             }
         }
         self.used.extend([put, sender]);
@@ -333,7 +335,10 @@ impl<'a> Study<'a> {
         let part = |name: &str| attributes.clone().part(&Term::text(name));
         let enabled = part("enabled");
         if enabled != Term::null() && enabled.as_bool() != Some(true) {
-            self.gap(Some(put), format!("it writes a secret that is enabled or not by {}", self.why(&enabled)));
+            self.gap(
+                Some(put),
+                format!("whether the secret that it writes is enabled depends on {}", self.why(&enabled)),
+            );
         }
         if matches!(attributes, Term::Object(_)) && part("nbf") != Term::null() {
             self.notes.push(format!("the `nbf` that `{}` writes is left out: a token is good at once", self.name(put)));

@@ -41,7 +41,8 @@ impl Study<'_> {
             }
             if let Some(read) = &self.reads[id] {
                 if !found.is_empty() && !self.decides(id) {
-                    let words = format!("`{}`, which reads `{}`, is left out: no token needs it", action.name, read.secret);
+                    let words =
+                        format!("`{}`, which reads `{}`, is left out: no token needs it", action.name, read.secret);
                     self.notes.push(words);
                 }
                 continue;
@@ -92,24 +93,31 @@ impl Study<'_> {
                 .push(format!("it isn't started by a schedule ({triggers}); Vestal renews by the token's own life"));
         }
         if self.flow.is_conditional {
-            self.gap(None, "its trigger has conditions, by which it doesn't always run; Vestal renews whenever the token needs it");
+            self.gap(
+                None,
+                "its trigger has conditions, by which it doesn't always run; Vestal renews whenever the token needs it",
+            );
         }
         if self.flow.is_off {
-            self.gap(None, "it is turned off in the file: see whether its tokens are still wanted before Vestal renews them");
+            self.gap(
+                None,
+                "it is turned off in the file: see whether its tokens are still wanted before Vestal renews them",
+            );
         }
         let ends = (0..self.flow.actions.len()).filter(|id| self.flow.actions[*id].kind == "terminate");
         let ends: Vec<ActionId> = ends.filter(|id| !self.flow.actions[*id].after_failure).collect();
         let conditions: BTreeSet<ActionId> = ends.into_iter().flat_map(|id| self.conditions(id)).collect();
         for condition in conditions {
             if let Err(words) = self.condition(condition, first.request) {
-                self.gap(Some(condition), format!("it decides by {words} whether the run ends early"));
+                self.gap(Some(condition), format!("whether the run ends early depends on {words}"));
             }
         }
         let defaults: Vec<&str> =
             self.trace.defaults.iter().chain(&self.flow.template_defaults).map(String::as_str).collect();
         if !defaults.is_empty() {
             let list = named_list(defaults.into_iter());
-            self.notes.push(format!("{list}: taken with the defaults in the file; where the flow runs, others may be set"));
+            self.notes
+                .push(format!("{list}: taken with the defaults in the file; where the flow runs, others may be set"));
         }
     }
 

@@ -69,10 +69,12 @@ pub(super) fn read(value: Value) -> Result<Vec<Flow>, ReadReason> {
         Value::Object(object) => of_object(object),
         Value::Array(items) => of_pasted(items),
         // A definition that was copied as a JSON string, as solutions and APIs hold it.
-        Value::String(text) => json::parse(text.as_bytes(), &Cell::new(json::MOST_VALUES)).and_then(|value| match value {
-            Value::String(_) => Err(ReadReason::NoFlow),
-            value => read(value),
-        }),
+        Value::String(text) => {
+            json::parse(text.as_bytes(), &Cell::new(json::MOST_VALUES)).and_then(|value| match value {
+                Value::String(_) => Err(ReadReason::NoFlow),
+                value => read(value),
+            })
+        }
         _ => Err(ReadReason::NoFlow),
     }
 }
@@ -234,8 +236,10 @@ fn order_by_references(actions: &mut Map<String, Value>) {
     for (place, action) in actions.values_mut().enumerate() {
         let quoted = |name: &str| format!("'{}'", key(name));
         let uses = |other: usize| other != place && texts[place].contains(&quoted(&names[other]));
-        let before: Map<String, Value> =
-            (0..names.len()).filter(|other| uses(*other)).map(|other| (names[other].clone(), written!(["Succeeded"]))).collect();
+        let before: Map<String, Value> = (0..names.len())
+            .filter(|other| uses(*other))
+            .map(|other| (names[other].clone(), written!(["Succeeded"])))
+            .collect();
         if let Some(object) = action.as_object_mut() {
             object.insert("runAfter".to_owned(), before.into());
         }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{import_json, options};
+use super::{import_json, options, result};
 
 /// By which way a value goes from one action to the next.
 #[derive(Clone, Copy, Debug)]
@@ -225,8 +225,11 @@ proptest! {
         prop_assert_eq!(import.report.tokens.len(), 1);
         let mut told = serde_json::to_value(&import.report.tokens[0]).expect("it is JSON");
         told["client_auth"] = json!("either");
+        told["action"] = json!("any");
         prop_assert_eq!(told, json!({
+            "name": "api-token",
             "flow": "flow",
+            "action": "any",
             "secret": "api-token",
             "vault": "https://contoso.vault.azure.net",
             "provider": "example",
@@ -240,6 +243,7 @@ proptest! {
             "expiry": "computed",
         }));
         prop_assert_eq!(import.report.tokens[0].client_auth, if style.basic { "basic" } else { "form" });
+        prop_assert_eq!(result::differences(&import.toml, &import.report.tokens[0]), Vec::<String>::new());
     }
 
     #[test]

@@ -3,7 +3,11 @@
 mod bad_input;
 mod corpus;
 mod generated;
+mod result;
 mod secrets;
+mod several;
+mod silence;
+mod written;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};

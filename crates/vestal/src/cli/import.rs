@@ -157,11 +157,12 @@ fn key_vault(said: &str) -> Result<(String, String), String> {
     Ok((connection.to_owned(), vault_address(vault).ok_or_else(wrong)?))
 }
 
-/// `contoso` is `https://contoso.vault.azure.net`.
+/// `contoso` and `contoso.vault.azure.net` are `https://contoso.vault.azure.net`.
 fn vault_address(vault: &str) -> Option<String> {
     let vault = vault.trim().trim_end_matches('/');
     let is_name = !vault.is_empty() && vault.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    match url::Url::parse(vault) {
+    let written = if vault.contains("://") { vault.to_owned() } else { format!("https://{vault}") };
+    match url::Url::parse(&written) {
         _ if is_name => Some(format!("https://{}.vault.azure.net", vault.to_lowercase())),
         Ok(url) if url.scheme() == "https" && url.path() == "/" && url.query().is_none() => {
             Some(url.as_str().trim_end_matches('/').to_owned())
@@ -400,9 +401,9 @@ fn tell(import: &Import, written: Option<&Written>, only_shown: bool, session: &
             session.output.warn("there is nothing to take over: no file was written")
         }
         (None, false) if only_shown => session.output.warn("not all was understood: see above"),
-        (None, false) => session.output.warn(
-            "the result is no configuration yet, as is said above: no file was written. `--out -` shows it",
-        ),
+        (None, false) => session
+            .output
+            .warn("the result is no configuration yet, as is said above: no file was written. `--out -` shows it"),
     }
 }
 
@@ -456,11 +457,14 @@ mod tests {
         let mut vaults = BTreeMap::new();
         assert!(ask(&[open("A"), open("B"), open("C")], &mut vaults, &mut answers).expect("all can be answered"));
         let said: Vec<(&str, &str)> = vaults.iter().map(|(key, vault)| (key.as_str(), vault.as_str())).collect();
-        assert_eq!(said, [
-            ("A/shared_keyvault", "https://alpha.vault.azure.net"),
-            ("B/shared_keyvault", "https://taken.vault.azure.net"),
-            ("C/shared_keyvault", "https://gamma.vault.azure.cn"),
-        ]);
+        assert_eq!(
+            said,
+            [
+                ("A/shared_keyvault", "https://alpha.vault.azure.net"),
+                ("B/shared_keyvault", "https://taken.vault.azure.net"),
+                ("C/shared_keyvault", "https://gamma.vault.azure.cn"),
+            ]
+        );
         assert!(answers.1[0].contains("`shared_keyvault` of the flow \"A\""), "{:?}", answers.1);
     }
 

@@ -78,7 +78,7 @@ ca = ["{ca}", "{api_ca}"]
 
     // What stood in the flow in clear text is in the vault, marked.
     let mut show = vestal(&folder);
-    show.arg("--config").arg(&config).args(["secret", "show", "home/dev-client-secret", "--json"]);
+    show.arg("--config").arg(&config).args(["secret", "show", "home/dev-sign-in-secret", "--json"]);
     let kept: Value = serde_json::from_str(&said(show)).expect("--json prints JSON");
     assert!(kept["version"]["tags"]["vestal-change-this"].is_string(), "{kept:#}");
 }

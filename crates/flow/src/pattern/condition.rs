@@ -73,7 +73,8 @@ impl Study<'_> {
 
     /// Whether it is how a request went, or what the token endpoint answered.
     fn is_outcome(&self, term: &Term, sender: ActionId) -> bool {
-        self.is_status(term) || matches!(term, Term::Answer(action, _) if *action == sender)
+        let is_answer = |path: &[String]| path.first().is_some_and(|first| first == "body");
+        self.is_status(term) || matches!(term, Term::Answer(action, path) if *action == sender && is_answer(path))
     }
 }
 

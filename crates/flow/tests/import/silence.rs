@@ -108,7 +108,7 @@ fn what_a_write_says_besides_is_told() {
         flow["actions"]["Put"]["inputs"]["body"]["attributes"]["exp"] = json!(end);
     });
     is_gap("which runs later or at the same time", |flow| {
-        flow["actions"]["Put"]["runAfter"] = json!({ "Id": ["Succeeded"] })
+        flow["actions"]["Put"]["runAfter"] = json!({ "Id": ["Succeeded"] });
     });
 }
 

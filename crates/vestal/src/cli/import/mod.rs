@@ -1,20 +1,25 @@
 //! `import`: what kept tokens fresh before becomes a configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod file;
+mod vaults;
+
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use flow::{ClearSecret, Flow, Gap, Import, OpenConnection, Options};
+use flow::{ClearSecret, Flow, Gap, Import, Options};
 use serde_json::json;
 use tokio::runtime::Builder;
 use zeroize::Zeroizing;
 
+use self::file::{NewFile, there_already};
+use self::vaults::{ask, key_vault, not_a_connection, said_vaults};
 use super::client::Client;
 use super::exit::Exit;
 use super::folder::{CONFIG_FILE, Folder, socket};
-use super::input::{Input, Questions};
+use super::input::Input;
 use super::problem::Problem;
 use super::session::Session;
 use super::when::plural;
@@ -122,55 +127,6 @@ fn data_folder(session: &Session) -> Result<Option<String>, Problem> {
     })
 }
 
-/// Which vault a connection leads to, as the arguments say it.
-fn said_vaults(said: &[(String, String)]) -> Result<BTreeMap<String, String>, Problem> {
-    let mut vaults = BTreeMap::new();
-    for (connection, vault) in said {
-        if vaults.insert(connection.clone(), vault.clone()).is_some_and(|other| other != *vault) {
-            return Err(Problem::usage(format!("--key-vault says two vaults of `{connection}`; nothing was written"))
-                .help("say one; where two flows call their connections the same, write FLOW/CONNECTION=VAULT"));
-        }
-    }
-    Ok(vaults)
-}
-
-/// A connection that was named, and that no flow reads a secret by.
-fn not_a_connection(said: &str, import: &Import) -> Problem {
-    let problem = Problem::usage(format!("no flow reads a secret by the connection `{said}`; nothing was written"));
-    let open: BTreeSet<String> =
-        import.report.connections.iter().map(|open| format!("{}/{}", open.flow, open.connection)).collect();
-    if open.is_empty() {
-        return problem.help("leave this --key-vault out");
-    }
-    problem.help(format!("these are left to say: {}", open.into_iter().collect::<Vec<_>>().join(", ")))
-}
-
-fn there_already(out: &Path) -> Problem {
-    Problem::new(Exit::Refused, format!("{} is there already", out.display()))
-        .help("name another file with --out, look at the result with --out -, or write over it with --force")
-}
-
-fn key_vault(said: &str) -> Result<(String, String), String> {
-    let wrong = || "write CONNECTION=VAULT, such as shared_keyvault=https://contoso.vault.azure.net".to_owned();
-    let (connection, vault) =
-        said.rsplit_once('=').filter(|(name, vault)| !name.is_empty() && !vault.is_empty()).ok_or_else(wrong)?;
-    Ok((connection.to_owned(), vault_address(vault).ok_or_else(wrong)?))
-}
-
-/// `contoso` and `contoso.vault.azure.net` are `https://contoso.vault.azure.net`.
-fn vault_address(vault: &str) -> Option<String> {
-    let vault = vault.trim().trim_end_matches('/');
-    let is_name = !vault.is_empty() && vault.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let written = if vault.contains("://") { vault.to_owned() } else { format!("https://{vault}") };
-    match url::Url::parse(&written) {
-        _ if is_name => Some(format!("https://{}.vault.azure.net", vault.to_lowercase())),
-        Ok(url) if url.scheme() == "https" && url.path() == "/" && url.query().is_none() => {
-            Some(url.as_str().trim_end_matches('/').to_owned())
-        }
-        _ => None,
-    }
-}
-
 fn read(files: &[PathBuf]) -> Result<Vec<Flow>, Problem> {
     let mut flows = Vec::new();
     for file in files {
@@ -188,30 +144,6 @@ fn read(files: &[PathBuf]) -> Result<Vec<Flow>, Problem> {
         })?);
     }
     Ok(flows)
-}
-
-/// Asks a person where connections lead that the file doesn't tell of. Whether anything was learnt.
-fn ask(
-    open: &[OpenConnection],
-    vaults: &mut BTreeMap<String, String>,
-    questions: &mut dyn Questions,
-) -> Result<bool, Problem> {
-    for OpenConnection { flow, connection, taken } in open {
-        let question = format!(
-            "Which key vault does the connection `{connection}` of the flow \"{flow}\" read? Its name, or nothing for {taken}: "
-        );
-        let answer = questions.line(&question).map_err(|error| {
-            Problem::io("the terminal can't be asked", &error).help("say it with --key-vault CONNECTION=VAULT")
-        })?;
-        let answer = answer.trim();
-        let vault = if answer.is_empty() { Some(taken.clone()) } else { vault_address(answer) };
-        let Some(vault) = vault else {
-            return Err(Problem::usage("that is no key vault: nothing was written")
-                .help("write its name, or its address: https://contoso.vault.azure.net"));
-        };
-        vaults.insert(format!("{flow}/{connection}"), vault);
-    }
-    Ok(!open.is_empty())
 }
 
 /// The result as Vestal reads it. What it can't read it must not write.
@@ -297,60 +229,6 @@ fn tell_running(import: &Import, folder: &Folder) -> Result<Vec<Kept>, Problem> 
     Ok(kept)
 }
 
-/// A file that is whole, beside the place that it is for. It is taken away unless it is put there.
-struct NewFile(PathBuf);
-
-impl NewFile {
-    fn beside(out: &Path, text: &str) -> Result<Self, Problem> {
-        let mut beside = behind_link(out).into_os_string();
-        beside.push(format!(".{}.new", std::process::id()));
-        let new = Self(PathBuf::from(beside));
-        let written = fs::File::create(&new.0).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        match written {
-            Ok(()) => Ok(new),
-            Err(error) => Err(unwritable(out, &error).help("nothing was written; name another file with --out")),
-        }
-    }
-
-    fn put_in_place(self, out: &Path, force: bool) -> Result<(), Problem> {
-        let place = behind_link(out);
-        let moved = if force {
-            fs::rename(&self.0, &place)
-        } else {
-            // Unlike a rename, this doesn't replace what has come there meanwhile.
-            match fs::hard_link(&self.0, &place) {
-                // Not every file system has links.
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !place.exists() => {
-                    fs::rename(&self.0, &place)
-                }
-                linked => linked,
-            }
-        };
-        moved.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => there_already(out),
-            _ => unwritable(out, &error),
-        })
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// The file itself, where its name is a link to it.
-fn behind_link(out: &Path) -> PathBuf {
-    if out.is_symlink() { fs::canonicalize(out).unwrap_or_else(|_| out.to_owned()) } else { out.to_owned() }
-}
-
-fn unwritable(out: &Path, error: &io::Error) -> Problem {
-    Problem::io(format!("{} can't be written", out.display()), error)
-}
-
 fn tell(import: &Import, written: Option<&Written>, only_shown: bool, session: &Session) -> Result<(), Problem> {
     let report = &import.report;
     if session.json {
@@ -425,67 +303,7 @@ fn tell_secrets(secrets: &[ClearSecret], kept: &[Kept], session: &Session) -> Re
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
-
-    /// A person who answers what is written here, and what was asked.
-    struct Answers(Vec<&'static str>, Vec<String>);
-
-    impl Questions for Answers {
-        fn hidden(&mut self, _: &str) -> io::Result<Zeroizing<String>> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-
-        fn line(&mut self, question: &str) -> io::Result<String> {
-            self.1.push(question.to_owned());
-            Ok(self.0.remove(0).to_owned())
-        }
-    }
-
-    fn open(flow: &str) -> OpenConnection {
-        OpenConnection {
-            flow: flow.to_owned(),
-            connection: "shared_keyvault".to_owned(),
-            taken: "https://taken.vault.azure.net".to_owned(),
-        }
-    }
-
-    #[test]
-    fn of_each_flow_it_is_asked_where_its_connection_leads() {
-        let mut answers = Answers(vec![" alpha ", "", "https://gamma.vault.azure.cn/"], Vec::new());
-        let mut vaults = BTreeMap::new();
-        assert!(ask(&[open("A"), open("B"), open("C")], &mut vaults, &mut answers).expect("all can be answered"));
-        let said: Vec<(&str, &str)> = vaults.iter().map(|(key, vault)| (key.as_str(), vault.as_str())).collect();
-        assert_eq!(
-            said,
-            [
-                ("A/shared_keyvault", "https://alpha.vault.azure.net"),
-                ("B/shared_keyvault", "https://taken.vault.azure.net"),
-                ("C/shared_keyvault", "https://gamma.vault.azure.cn"),
-            ]
-        );
-        assert!(answers.1[0].contains("`shared_keyvault` of the flow \"A\""), "{:?}", answers.1);
-    }
-
-    #[test]
-    fn an_answer_that_is_no_vault_ends_the_import() {
-        let mut answers = Answers(vec!["what is this?"], Vec::new());
-        let problem = ask(&[open("A")], &mut BTreeMap::new(), &mut answers).expect_err("it is no vault");
-        assert_eq!(problem.exit(), Exit::Usage);
-        assert!(!ask(&[], &mut BTreeMap::new(), &mut answers).expect("nothing is asked"));
-    }
-
-    #[test]
-    fn a_vault_is_said_once_of_each_connection() {
-        let said = |pairs: &[(&str, &str)]| {
-            let pairs: Vec<_> = pairs.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect();
-            said_vaults(&pairs)
-        };
-        assert_eq!(said(&[("a", "x"), ("a", "x"), ("F/a", "y")]).expect("they agree").len(), 2);
-        assert!(said(&[("a", "x"), ("a", "y")]).is_err());
-        assert_eq!(key_vault("A=B/a=contoso"), Ok(("A=B/a".to_owned(), "https://contoso.vault.azure.net".to_owned())));
-    }
 
     #[test]
     fn a_place_of_the_result_is_told_by_its_table() {

@@ -18,7 +18,8 @@ pub(crate) fn bench(place: &Place, arguments: &[String]) -> bool {
         Some((what, options)) if what == "read" => read(place, options),
         Some((what, options)) if what == "renew" => renew(place, options),
         Some((what, options)) if what == "deliver" => deliver(place, options),
-        _ => Err("say what to measure: `cargo xtask bench read`, `renew` or `deliver`".to_owned()),
+        Some((what, options)) if what == "flow" => flow(place, options),
+        _ => Err("say what to measure: `cargo xtask bench read`, `renew`, `deliver` or `flow`".to_owned()),
     };
     outcome.map_err(|problem| println!("{problem}")).is_ok()
 }
@@ -48,6 +49,11 @@ fn deliver(place: &Place, options: &[String]) -> Result<(), String> {
     pinning(&mut Debian::new())?;
     build(place, &["bench"])?;
     run(measurement(place, "deliver").args(options))
+}
+
+fn flow(place: &Place, options: &[String]) -> Result<(), String> {
+    build(place, &["bench"])?;
+    run(measurement(place, "flow").args(options))
 }
 
 /// What binds a process to one core.

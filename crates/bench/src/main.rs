@@ -1,13 +1,14 @@
-//! Measurements of a release build. `cargo xtask bench read`, `renew` and `deliver` install what this needs,
+//! Measurements of a release build. `cargo xtask bench read`, `renew`, `deliver` and `flow` install what this needs,
 //! build it, and run it.
 //!
 //! [`read`] holds the vault's reads against OpenBao and against a handler that does nothing; [`renew`] drives the keeper
 //! over a full store, and [`deliver`] tells what targets cost beside it. What is measured runs in a process of its own, bound to one core; this program starts it, asks it,
-//! and prints. `docs/performance.md` has figures, and says how they were taken.
+//! and prints. [`flow`](mod@flow) reads the largest flow that there may be, in this process. `docs/performance.md` has figures, and says how they were taken.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the person at the terminal")]
 
 mod deliver;
+mod flow;
 mod machine;
 mod process;
 mod read;
@@ -45,6 +46,8 @@ enum Measurement {
     Renew(renew::Options),
     /// What targets cost: renewals with and without, and an idle outbox
     Deliver(deliver::Options),
+    /// Flows of 500 actions, read and turned into a configuration
+    Flow(flow::Options),
     /// A process that `read` measures
     #[command(hide = true)]
     Serve(read::Server),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Measurement::Read(options) => read::measure(&options),
         Measurement::Renew(options) => renew::measure(&options),
         Measurement::Deliver(options) => deliver::measure(&options),
+        Measurement::Flow(options) => flow::measure(&options),
         Measurement::Serve(server) => on_one_thread(read::serve(server)),
         Measurement::Keep(work) => on_one_thread(renew::work(work)),
     };

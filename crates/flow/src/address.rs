@@ -39,6 +39,9 @@ pub(crate) fn place(address: &Term, queries: &Term, why: impl Fn(&Term) -> Strin
     let Ok(url) = Url::parse(text.trim()) else {
         return Place::Computed("an address that isn't one".to_owned());
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Place::Computed("an address in which a user or password stands".to_owned());
+    }
     let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
     let segments: Vec<String> =
         url.path_segments().into_iter().flatten().filter(|segment| !segment.is_empty()).map(decoded).collect();
@@ -50,6 +53,9 @@ pub(crate) fn place(address: &Term, queries: &Term, why: impl Fn(&Term) -> Strin
         return Place::Secret(found);
     }
     let is_vault = VAULT_HOSTS.iter().any(|end| host.ends_with(end));
+    if url.scheme() != "https" && (is_vault || versioned) {
+        return Place::Computed("an address of a key vault that isn't https".to_owned());
+    }
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let vault = format!("{}://{host}{port}", url.scheme());
     match segments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {

@@ -2,24 +2,39 @@
 
 use std::collections::BTreeMap;
 
+use crate::address::Place;
 use crate::flow::ActionId;
+use crate::pattern::grant::is_secretive;
 use crate::pattern::{Found, Source, Study, VaultPlace};
 use crate::report::{Finding, Severity};
 use crate::request::{self, Authentication};
-use crate::term::Term;
+use crate::term::{Term, parsed};
+use crate::text::duration;
 use crate::time::End;
 
 /// All findings. `lives` are the lifetimes that are known of the tokens, in seconds, in their order.
-pub(crate) fn findings(study: &Study<'_>, tokens: &[Found], lives: &[Option<u64>]) -> Vec<Finding> {
-    let mut found = Findings { flow: study.flow.name.clone(), list: Vec::new() };
+pub(crate) fn findings(study: &Study<'_>, tokens: &[&Found], lives: &[Option<u64>]) -> Vec<Finding> {
+    let mut found = Findings { flow: study.title.clone(), list: Vec::new() };
     let clear = in_clear(study);
     for action in &clear {
+        let once = if is_taken_over(*action, tokens) { " once Vestal has it" } else { "" };
         found.add(
             Severity::High,
             "secret-in-clear",
             Some(study.name(*action)),
-            "a secret stands in it in clear text, for everybody who may see the flow or its export: change it at its \
-             provider once Vestal has it"
+            format!(
+                "a secret stands in it in clear text, for everybody who may see the flow or its export: change it at its \
+                 provider{once}"
+            ),
+        );
+    }
+    for action in study.suspects.iter().filter(|action| !clear.contains(action)) {
+        found.add(
+            Severity::High,
+            "may-be-a-secret",
+            Some(study.name(*action)),
+            "a text stands in it that may be a secret, for everybody who may see the flow or its export: if it is one, change \
+             it at its provider"
                 .to_owned(),
         );
     }
@@ -28,44 +43,58 @@ pub(crate) fn findings(study: &Study<'_>, tokens: &[Found], lives: &[Option<u64>
     }
     history(study, tokens, &clear, &mut found);
     for (token, life) in tokens.iter().zip(lives) {
-        let name = &token.target.name;
-        if let (Some(interval), Some(life)) = (study.flow.interval, life)
-            && interval > *life
-        {
-            found.add(
-                Severity::Medium,
-                "interval-longer-than-life",
-                None,
-                format!(
-                    "it runs every {interval} s, and the token in `{name}` lives {life} s: readers get a dead token"
-                ),
-            );
-        }
-        if token.end.is_none() {
-            found.add(
-                Severity::Low,
-                "no-expiry",
-                None,
-                format!("`{name}` is written without its expiry, so that no reader can tell when the token ends"),
-            );
-        }
-        if let Source::Secret(read, _) = &token.client_secret {
-            let apart = matches!(&read.vault, VaultPlace::Known(vault) if *vault != token.target.vault);
-            if !apart {
-                found.add(
-                    Severity::Medium,
-                    "whole-vault-readable",
-                    None,
-                    format!(
-                        "`{}` is in the same key vault as the token, as far as the flow shows: under an access policy, who \
-                         may read the token may read the client secret too",
-                        read.secret
-                    ),
-                );
-            }
-        }
+        of_token(study, token, *life, &mut found);
     }
     found.list
+}
+
+fn of_token(study: &Study<'_>, token: &Found, life: Option<u64>, found: &mut Findings) {
+    let name = &token.target.name;
+    if let (Some(schedule), Some(life)) = (study.flow.schedule, life)
+        && schedule.longest_pause >= life
+    {
+        found.add(
+            Severity::Medium,
+            "interval-longer-than-life",
+            None,
+            format!(
+                "it runs {}, and the token in `{name}` lives {}: readers get a dead token",
+                schedule.words(),
+                duration(life)
+            ),
+        );
+    }
+    if token.end.is_none() {
+        found.add(
+            Severity::Low,
+            "no-expiry",
+            None,
+            format!("`{name}` is written without its expiry, so that no reader can tell when the token ends"),
+        );
+    }
+    let Source::Secret(read, _) = &token.client_secret else { return };
+    if !matches!(&read.vault, VaultPlace::Known(vault) if *vault != token.target.vault) {
+        found.add(
+            Severity::Medium,
+            "whole-vault-readable",
+            None,
+            format!(
+                "`{}` is in the same key vault as the token, as far as the flow shows: under an access policy, who may read the \
+                 token may read the client secret too",
+                read.secret
+            ),
+        );
+    }
+}
+
+/// Whether what stands in clear text in an action is what Vestal takes over.
+fn is_taken_over(action: ActionId, tokens: &[&Found]) -> bool {
+    tokens.iter().any(|token| {
+        let is_literal = |source: &Source| matches!(source, Source::Literal(_));
+        let by_request = token.request == action && token.sources().skip(1).any(is_literal);
+        let by_sign_in = token.identity.action() == Some(action);
+        by_request || by_sign_in
+    })
 }
 
 struct Findings {
@@ -92,20 +121,29 @@ fn in_clear(study: &Study<'_>) -> Vec<ActionId> {
             Authentication::App { secret, .. } => is_clear(secret),
             _ => false,
         };
-        let by_header = request.headers.get("authorization").is_some_and(is_clear);
+        let by_header = request.headers.iter().any(|(name, value)| is_secretive(name) && is_clear(value));
         let read = request::token_request(request).ok();
         let by_form = read.is_some_and(|read| {
-            let named = ["client_secret", "password", "refresh_token"].iter();
-            named.filter_map(|name| read.parameters.get(*name)).any(is_clear)
+            // What is no token request sends all sorts of things.
+            let asks = read.parameters.contains_key("grant_type");
+            let named = ["client_secret", "password", "refresh_token"];
+            let is_secret = |name: &str| if asks { is_secretive(name) } else { named.contains(&name) };
+            read.parameters.iter().any(|(name, value)| is_secret(name) && is_clear(value))
+                || read.queries.iter().any(|(name, value)| is_secretive(name) && is_clear(value))
                 || read.basic.is_some_and(|(_, password)| is_clear(&password))
         });
-        by_platform || by_header || by_form
+        let by_value = request.method == "PUT" && matches!(study.places[*id], Some(Place::Secret(_))) && {
+            let body = parsed(request.body.clone());
+            let inner = body.clone().part(&Term::text("properties"));
+            [body, inner].into_iter().any(|body| is_clear(&body.part(&Term::text("value"))))
+        };
+        by_platform || by_header || by_form || by_value
     };
     (0..study.flow.actions.len()).filter(sends).collect()
 }
 
 /// What the run history shows.
-fn history(study: &Study<'_>, tokens: &[Found], clear: &[ActionId], found: &mut Findings) {
+fn history(study: &Study<'_>, tokens: &[&Found], clear: &[ActionId], found: &mut Findings) {
     // What comes out of these is secret, but for the parts that are named.
     let mut sources: BTreeMap<ActionId, ()> = BTreeMap::new();
     for id in 0..study.flow.actions.len() {

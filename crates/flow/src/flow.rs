@@ -1,11 +1,12 @@
 //! A flow: its trigger, and its actions with their order and their nesting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use crate::order::Order;
 use crate::read::{Connections, ReadReason};
+use crate::schedule::Schedule;
 
 /// A flow as it was read. What it does is found out by [`import`](crate::import).
 pub struct Flow {
@@ -15,18 +16,31 @@ pub struct Flow {
     pub(crate) name: String,
     /// Whether these are actions that were copied, of a flow whose rest isn't known.
     pub(crate) pasted: bool,
-    /// The seconds between two runs of its schedule.
-    pub(crate) interval: Option<u64>,
+    /// When it starts by itself.
+    pub(crate) schedule: Option<Schedule>,
     /// The kinds of its triggers, such as `Recurrence` or `Request`.
     pub(crate) triggers: Vec<String>,
+    /// Whether a trigger starts it only if something holds.
+    pub(crate) is_conditional: bool,
+    /// Whether the file says that it is turned off.
+    pub(crate) is_off: bool,
+    /// Why nothing of it can be read, though it is one by its place.
+    pub(crate) unreadable: Option<ReadReason>,
     /// The values of its parameters, as far as the file has them.
     pub(crate) parameters: BTreeMap<String, Value>,
+    /// The parameters that have a default in the file, and no other value.
+    pub(crate) defaults: BTreeSet<String>,
+    /// The parameters of an ARM template whose defaults were put into it.
+    pub(crate) template_defaults: BTreeSet<String>,
     pub(crate) connections: Connections,
     /// All actions, those in scopes and branches too. An [`ActionId`] is a place in this list.
     pub(crate) actions: Vec<Action>,
     /// The sequences that the actions are in. A [`ScopeId`] is a place in this list; the first is the flow itself.
     pub(crate) scopes: Vec<Scope>,
 }
+
+/// The most actions that a flow has; the platforms allow 500.
+const MOST_ACTIONS: usize = 5_000;
 
 /// A place in [`Flow::actions`].
 pub(crate) type ActionId = usize;
@@ -88,6 +102,30 @@ impl Flow {
         &self.file
     }
 
+    fn empty() -> Self {
+        Self {
+            file: String::new(),
+            name: String::new(),
+            pasted: false,
+            schedule: None,
+            triggers: Vec::new(),
+            is_conditional: false,
+            is_off: false,
+            unreadable: None,
+            parameters: BTreeMap::new(),
+            defaults: BTreeSet::new(),
+            template_defaults: BTreeSet::new(),
+            connections: Connections::default(),
+            actions: Vec::new(),
+            scopes: Vec::new(),
+        }
+    }
+
+    /// A flow of which nothing can be read.
+    pub(crate) fn unreadable(name: String, reason: ReadReason) -> Self {
+        Self { name, unreadable: Some(reason), ..Self::empty() }
+    }
+
     pub(crate) fn of_definition(
         name: String,
         definition: &Map<String, Value>,
@@ -97,16 +135,21 @@ impl Flow {
         let empty = Map::new();
         let triggers = definition.get("triggers").and_then(Value::as_object).unwrap_or(&empty);
         let kinds = triggers.values().filter_map(|trigger| trigger.get("type").and_then(Value::as_str));
+        let (parameters, defaults) = parameters(definition, given);
+        let has_conditions = |trigger: &Value| {
+            trigger
+                .get("conditions")
+                .is_some_and(|conditions| conditions.as_array().is_none_or(|list| !list.is_empty()))
+        };
         let mut flow = Self {
-            file: String::new(),
             name,
-            pasted: false,
-            interval: triggers.values().find_map(interval),
+            schedule: Schedule::of(triggers.values()),
             triggers: kinds.map(str::to_owned).collect(),
-            parameters: parameters(definition, given),
+            is_conditional: triggers.values().any(has_conditions),
+            parameters,
+            defaults,
             connections,
-            actions: Vec::new(),
-            scopes: Vec::new(),
+            ..Self::empty()
         };
         let actions = definition.get("actions").and_then(Value::as_object).unwrap_or(&empty);
         flow.add_scope(None, ScopeKind::Once, actions, false)?;
@@ -135,19 +178,24 @@ impl Flow {
             .collect();
         let order = Order::of(&waits).map_err(ReadReason::Circle)?;
         let id = self.scopes.len();
-        self.scopes.push(Scope { parent, kind, actions: Vec::new(), order: order.clone() });
+        let sequence = order.sequence().to_vec();
+        self.scopes.push(Scope { parent, kind, actions: Vec::new(), order });
         let entries: Vec<(&String, &Value)> = actions.iter().collect();
         let mut failures = vec![false; entries.len()];
-        for &place in order.sequence() {
+        for place in sequence {
             let (name, written) = entries[place];
             let Some(object) = written.as_object() else { return Err(ReadReason::OddAction(name.clone())) };
             failures[place] = after_failure
                 || waits_for_failure(object)
-                || order
+                || self.scopes[id]
+                    .order
                     .direct(place)
                     .iter()
                     .any(|before| failures[*before] && waits_for_success(object, entries[*before].0));
             let action = self.actions.len();
+            if action >= MOST_ACTIONS {
+                return Err(ReadReason::TooMuch);
+            }
             self.actions.push(self.action(name, object, id, place, failures[place])?);
             self.scopes[id].actions.push(action);
             self.add_branches(action, object, failures[place])?;
@@ -247,34 +295,25 @@ fn waits_for_success(object: &Map<String, Value>, other: &str) -> bool {
     })
 }
 
-/// The seconds of a schedule. A month counts as 30 days: for people, and for no deadline.
-fn interval(trigger: &Value) -> Option<u64> {
-    let recurrence = trigger.get("recurrence").or_else(|| trigger.pointer("/inputs/recurrence"))?;
-    let number = match recurrence.get("interval") {
-        Some(Value::String(text)) => text.parse().ok()?,
-        Some(number) => number.as_u64()?,
-        None => 1,
-    };
-    let unit = match recurrence.get("frequency")?.as_str()?.to_ascii_lowercase().as_str() {
-        "second" => 1,
-        "minute" => 60,
-        "hour" => 3_600,
-        "day" => 86_400,
-        "week" => 7 * 86_400,
-        "month" => 30 * 86_400,
-        "year" => 365 * 86_400,
-        _ => return None,
-    };
-    number.checked_mul(unit).filter(|seconds| *seconds > 0)
-}
-
-/// What the parameters are: the value that was given beside the definition, or else the default in it.
-fn parameters(definition: &Map<String, Value>, given: &Map<String, Value>) -> BTreeMap<String, Value> {
+/// What the parameters are: the value that was given beside the definition, or else the default in it. And which of them have
+/// a default alone.
+fn parameters(
+    definition: &Map<String, Value>,
+    given: &Map<String, Value>,
+) -> (BTreeMap<String, Value>, BTreeSet<String>) {
+    // What begins with `$` the platform fills in: connections and their sign-in.
+    let is_own = |name: &String| !name.starts_with('$');
     let declared = definition.get("parameters").and_then(Value::as_object).into_iter().flatten();
-    let defaults = declared.filter_map(|(name, declared)| Some((name.clone(), declared.get("defaultValue")?.clone())));
-    let given = given.iter().filter_map(|(name, given)| Some((name.clone(), given.get("value")?.clone())));
-    let mut found: BTreeMap<String, Value> = defaults.chain(given).collect();
-    // What the platform fills in: connections and their sign-in.
-    found.retain(|name, _| !name.starts_with('$'));
-    found
+    let mut values: BTreeMap<String, Value> = declared
+        .filter_map(|(name, declared)| Some((name.clone(), declared.get("defaultValue")?.clone())))
+        .filter(|(name, _)| is_own(name))
+        .collect();
+    let mut defaults: BTreeSet<String> = values.keys().cloned().collect();
+    for (name, given) in given.iter().filter(|(name, _)| is_own(name)) {
+        if let Some(value) = given.get("value") {
+            defaults.remove(name);
+            values.insert(name.clone(), value.clone());
+        }
+    }
+    (values, defaults)
 }

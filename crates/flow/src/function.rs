@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::term::{Term, parsed};
 
+/// The longest text, in bytes, that is changed or taken apart.
+const LONGEST: usize = 10_000;
+
 /// Functions that the language has, of which no value is known here. What isn't in this list and not handled below isn't a
 /// function of the language, as far as we know.
 const OPAQUE: &[&str] = &[
@@ -156,14 +159,16 @@ pub(crate) fn apply(name: &str, mut arguments: Vec<Term>) -> Term {
             Term::text(if name == "tolower" { text.to_lowercase() } else { text.to_uppercase() })
         }
         ("replace", 3) => match (arguments[0].as_text(), arguments[1].as_text(), arguments[2].as_text()) {
-            (Some(text), Some(from), Some(to)) if !from.is_empty() && text.len() < 10_000 && to.len() < 1_000 => {
+            (Some(text), Some(from), Some(to))
+                if !from.is_empty() && text.len() + text.matches(&from).count() * to.len() < LONGEST =>
+            {
                 Term::text(text.replace(&from, &to))
             }
             _ => Term::Call(name.to_owned(), arguments),
         },
         ("substring", 2..=3) => substring(arguments),
         ("split", 2) => match (arguments[0].as_text(), arguments[1].as_text()) {
-            (Some(text), Some(by)) if !by.is_empty() && text.len() < 10_000 => {
+            (Some(text), Some(by)) if !by.is_empty() && text.len() < LONGEST => {
                 Term::Array(text.split(by.as_str()).map(Term::text).collect())
             }
             _ => Term::Call(name.to_owned(), arguments),

@@ -24,6 +24,7 @@ mod pattern;
 mod read;
 mod report;
 mod request;
+mod schedule;
 mod settings;
 mod spending;
 mod term;

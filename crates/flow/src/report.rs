@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::text::one_line;
+
 /// The report of an import. `Display` is for people, `Serialize` for programs. No secret is in it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -27,8 +29,12 @@ pub struct Report {
 /// A token that was taken over.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Token {
+    /// Its name in the result. One token may be delivered to several secrets.
+    pub name: String,
     /// The flow, as people call it.
     pub flow: String,
+    /// The action that writes the secret.
+    pub action: String,
     /// The secret that the flow writes the token to.
     pub secret: String,
     /// The key vault that it is in: its address.
@@ -110,6 +116,8 @@ pub struct Gap {
 /// A connection that leads to a key vault which isn't named in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenConnection {
+    /// The flow, as people call it. Every export calls its connection the same.
+    pub flow: String,
     /// Its name in the flow.
     pub connection: String,
     /// The key vault that it is taken to lead to: the one that the flow writes to.
@@ -189,7 +197,7 @@ impl fmt::Display for Report {
             }
             writeln!(formatter, "{title}")?;
             for line in lines {
-                writeln!(formatter, "  - {line}")?;
+                writeln!(formatter, "  - {}", one_line(&line))?;
             }
         }
         Ok(())

@@ -116,6 +116,8 @@ fn authentication(term: &Term) -> Authentication {
 /// What a token request says.
 pub(crate) struct TokenRequest {
     pub(crate) parameters: BTreeMap<String, Term>,
+    /// What stands behind the `?` of its address, but for parameters of OAuth.
+    pub(crate) queries: BTreeMap<String, Term>,
     /// Client id and client secret by HTTP's Basic authentication.
     pub(crate) basic: Option<(Term, Term)>,
     /// Whether the parameters are sent as JSON.
@@ -124,15 +126,23 @@ pub(crate) struct TokenRequest {
     pub(crate) headers: BTreeMap<String, Term>,
 }
 
+/// The parameters that a token request has in its body, though some send them in the address.
+const OAUTH_PARAMETERS: [&str; 5] = ["grant_type", "client_id", "client_secret", "scope", "refresh_token"];
+
 /// Reads a request as a token request, which it need not be.
 ///
 /// # Errors
 /// What of it isn't understood.
 pub(crate) fn token_request(request: &Request) -> Result<TokenRequest, String> {
     let (mut parameters, json) = parameters(&request.body)?;
-    if let Term::Object(queries) = &request.queries {
-        for (name, value) in queries {
-            parameters.entry(name.clone()).or_insert_with(|| value.clone());
+    let mut queries = BTreeMap::new();
+    if let Term::Object(written) = &request.queries {
+        for (name, value) in written {
+            if !OAUTH_PARAMETERS.contains(&name.as_str()) {
+                queries.insert(name.clone(), value.clone());
+            } else if parameters.insert(name.clone(), value.clone()).is_some_and(|other| other != *value) {
+                return Err(format!("the parameter `{name}`, which is there twice"));
+            }
         }
     }
     let mut headers = request.headers.clone();
@@ -144,8 +154,8 @@ pub(crate) fn token_request(request: &Request) -> Result<TokenRequest, String> {
         (Authentication::Other(kind), _) => return Err(format!("the sign-in `{kind}` of the request")),
         _ => return Err("a sign-in of the request that no token endpoint takes".to_owned()),
     };
-    headers.retain(|name, _| !matches!(name.as_str(), "content-type" | "accept" | "content-length" | "host"));
-    Ok(TokenRequest { parameters, basic, json, headers })
+    headers.retain(|name, _| !matches!(name.as_str(), "content-type" | "content-length" | "host"));
+    Ok(TokenRequest { parameters, queries, basic, json, headers })
 }
 
 /// `Basic …`, encoded by the flow itself or by hand.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::Value;
 
+use crate::text::one_line;
+
 /// A setting, with the comment above it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
@@ -32,8 +34,6 @@ pub(crate) struct TargetTable {
 pub(crate) struct CredentialTable {
     pub(crate) comment: String,
     pub(crate) lines: Vec<Line>,
-    /// Whether something of it is yet to be put in.
-    pub(crate) is_placeholder: bool,
 }
 
 /// `[provider.NAME]`.
@@ -53,20 +53,33 @@ pub(crate) struct TokenTable {
     pub(crate) awaiting: bool,
 }
 
+/// What the result begins with.
+pub(crate) struct Start<'a> {
+    /// The name of Vestal's own vault.
+    pub(crate) home: &'a str,
+    /// The files that it is made of, in words.
+    pub(crate) files: &'a str,
+    /// The data folder, where one is said.
+    pub(crate) data: Option<&'a str>,
+}
+
 pub(crate) fn write(
-    home: &str,
-    files: &str,
+    start: &Start<'_>,
     targets: &[TargetTable],
     providers: &[ProviderTable],
     tokens: &[TokenTable],
 ) -> String {
     let mut page = Page::default();
-    page.comment(&format!("Taken over from {files} by `vestal import flow`. No secret stands in here."));
+    page.comment(&format!("Taken over from {} by `vestal import flow`. No secret stands in here.", start.files));
     page.comment(
         "Next: `vestal check` says what it would do; `vestal serve` does it; docs/power-platform.md tells the way over. Every \
          setting is explained in docs/configuration.md.",
     );
-    page.header("", &format!("vault.{home}"));
+    if let Some(data) = start.data {
+        page.header("", "store");
+        page.line(&Line::new("", "data", text(data)));
+    }
+    page.header("", &format!("vault.{}", start.home));
     for target in targets {
         page.header(&target.comment, &format!("target.{}", target.name));
         page.line(&Line::new("", "kind", text("azure-key-vault")));
@@ -109,7 +122,7 @@ struct Page(String);
 impl Page {
     fn comment(&mut self, words: &str) {
         let mut line = String::from("#");
-        for word in words.split_whitespace() {
+        for word in one_line(words).split_whitespace() {
             if line.chars().count() + 1 + word.chars().count() > WIDEST {
                 self.0.push_str(&line);
                 self.0.push('\n');
@@ -168,22 +181,4 @@ pub(crate) fn table(texts: &BTreeMap<String, String>) -> String {
 /// Where a secret is.
 pub(crate) fn reference(vault: &str, secret: &str) -> String {
     format!("{{ secret = {}, vault = {} }}", text(secret), text(vault))
-}
-
-/// A length of time: `6d 23h 59m`.
-pub(crate) fn duration(seconds: u64) -> String {
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let (mut left, mut words) = (seconds, Vec::new());
-    for (length, unit) in units {
-        if left >= length {
-            words.push(format!("{}{unit}", left / length));
-            left %= length;
-        }
-    }
-    if words.is_empty() { "0s".to_owned() } else { words.join(" ") }
-}
-
-/// A name for a comment: without what would end the line.
-pub(crate) fn one_line(name: &str) -> String {
-    name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(120).collect()
 }

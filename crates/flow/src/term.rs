@@ -6,8 +6,17 @@ use serde_json::Value;
 
 use crate::flow::ActionId;
 
-/// How large a term may become. A flow in which values grow beyond this doubles them on purpose.
-const LARGEST: usize = 20_000;
+/// How much a term may weigh. A flow in which values grow beyond this doubles them on purpose.
+const HEAVIEST: usize = 20_000;
+
+/// How deep a term may be nested. JSON of a flow is 100 deep at most, and an expression in it 64.
+const DEEPEST: usize = 200;
+
+/// So many bytes of text weigh as much as a term.
+const BYTES: usize = 16;
+
+/// Among how many values one may be chosen while the flow runs.
+const MOST_ALTERNATIVES: usize = 64;
 
 /// What a value is made of.
 #[derive(Clone, PartialEq)]
@@ -65,6 +74,13 @@ impl Term {
         }
     }
 
+    pub(crate) fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Literal(Value::Bool(truth)) => Some(*truth),
+            _ => None,
+        }
+    }
+
     /// The texts one after the other, put together as far as they are known.
     pub(crate) fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut joined: Vec<Self> = Vec::new();
@@ -101,7 +117,11 @@ impl Term {
                 other => add(other),
             }
         }
-        if different.len() == 1 { different.remove(0) } else { Self::Either(different) }
+        match different.len() {
+            1 => different.remove(0),
+            count if count > MOST_ALTERNATIVES => Self::unknown("one of very many values"),
+            _ => Self::Either(different),
+        }
     }
 
     /// A part of it: `term['key']`.
@@ -137,19 +157,39 @@ impl Term {
         }
     }
 
-    /// How many terms it is made of, counted up to a little above the most that there may be.
-    fn size(&self, budget: &mut usize) {
-        *budget = budget.saturating_sub(1);
-        if *budget > 0 {
-            self.parts().for_each(|part| part.size(budget));
+    /// Takes what it weighs from the budget: its terms, and the bytes of its texts. False where that isn't enough, or where
+    /// it is nested too deep.
+    fn weigh(&self, budget: &mut usize, depth: usize) -> bool {
+        let text = match self {
+            Self::Literal(Value::String(text)) | Self::Unknown(text) | Self::Parameter(text) => text.len(),
+            Self::Object(object) => object.keys().map(String::len).sum(),
+            Self::Answer(_, path) => path.iter().map(String::len).sum(),
+            _ => 0,
+        };
+        match budget.checked_sub(1 + text / BYTES) {
+            Some(left) if depth < DEEPEST => {
+                *budget = left;
+                self.parts().all(|part| part.weigh(budget, depth + 1))
+            }
+            _ => false,
         }
+    }
+
+    /// What it weighs; no more than the most that a term may weigh.
+    pub(crate) fn weight(&self) -> usize {
+        let mut budget = HEAVIEST;
+        if self.weigh(&mut budget, 0) { HEAVIEST - budget } else { HEAVIEST }
     }
 
     /// The term, unless it has grown out of all proportion.
     pub(crate) fn bounded(self) -> Self {
-        let mut budget = LARGEST;
-        self.size(&mut budget);
-        if budget > 0 { self } else { Self::unknown("a value that grows beyond all measure") }
+        let mut budget = HEAVIEST;
+        if self.weigh(&mut budget, 0) { self } else { Self::grown() }
+    }
+
+    /// What stands for a value that has grown out of all proportion.
+    pub(crate) fn grown() -> Self {
+        Self::unknown("a value that grows beyond all measure")
     }
 
     /// What it is directly made of.

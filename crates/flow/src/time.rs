@@ -13,7 +13,13 @@ const TICKS: f64 = 10_000_000.0;
 const EPOCH: f64 = 621_355_968_000_000_000.0;
 
 /// A part of an action's answer.
-pub(crate) type Field = (ActionId, Vec<String>);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Field {
+    pub(crate) action: ActionId,
+    pub(crate) path: Vec<String>,
+    /// Whether the flow reads it as the text of a date, and not as a number.
+    pub(crate) is_date: bool,
+}
 
 /// A sum: so many times now, so many times each field, and a rest. An instant is in seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,8 +34,8 @@ impl Sum {
         Self { rest, ..Self::default() }
     }
 
-    fn field(action: ActionId, path: &[String]) -> Self {
-        Self { fields: BTreeMap::from([((action, path.to_vec()), 1.0)]), ..Self::default() }
+    fn field(action: ActionId, path: &[String], is_date: bool) -> Self {
+        Self { fields: BTreeMap::from([(Field { action, path: path.to_vec(), is_date }, 1.0)]), ..Self::default() }
     }
 
     fn times(mut self, factor: f64) -> Self {
@@ -57,7 +63,7 @@ impl Sum {
 /// What a number is, as a sum.
 pub(crate) fn amount(term: &Term) -> Option<Sum> {
     match term {
-        Term::Answer(action, path) => Some(Sum::field(*action, path)),
+        Term::Answer(action, path) => Some(Sum::field(*action, path, false)),
         Term::Call(name, arguments) => match (name.as_str(), arguments.as_slice()) {
             ("ticks", [of]) => Some(instant(of)?.times(TICKS).plus(Sum::number(EPOCH))),
             ("add", [one, other]) => Some(amount(one)?.plus(amount(other)?)),
@@ -83,7 +89,7 @@ pub(crate) fn amount(term: &Term) -> Option<Sum> {
 /// What a date is, as a sum of seconds since 1970.
 pub(crate) fn instant(term: &Term) -> Option<Sum> {
     match term {
-        Term::Answer(action, path) => Some(Sum::field(*action, path)),
+        Term::Answer(action, path) => Some(Sum::field(*action, path, true)),
         Term::Literal(_) => is_epoch(&term.as_text()?).then(|| Sum::number(0.0)),
         Term::Call(name, arguments) => match (name.as_str(), arguments.as_slice()) {
             ("utcnow", _) => Some(Sum { now: 1.0, ..Sum::default() }),
@@ -126,7 +132,7 @@ pub(crate) fn end(term: &Term) -> Option<End> {
     let mut fields = sum.fields.into_iter();
     match (fields.next(), fields.next()) {
         (None, _) if is(sum.now, 1.0) && sum.rest > 0.0 => Some(End::After(sum.rest.round())),
-        (Some((field, share)), None) if is(share, 1.0) && is(sum.now, 1.0) => {
+        (Some((field, share)), None) if is(share, 1.0) && is(sum.now, 1.0) && !field.is_date => {
             Some(End::AfterField(field, sum.rest.round()))
         }
         (Some((field, share)), None) if is(share, 1.0) && is(sum.now, 0.0) && is(sum.rest, 0.0) => {
@@ -136,12 +142,19 @@ pub(crate) fn end(term: &Term) -> Option<End> {
     }
 }
 
-/// How many seconds before its end something is held to be near it, where the two terms compare now with an end.
+/// How many seconds before its end something is held to be near it, where the two terms compare now with the end that an
+/// answer tells.
 pub(crate) fn threshold(one: &Term, other: &Term) -> Option<u64> {
     let measured = |read: fn(&Term) -> Option<Sum>| Some(read(one)?.plus(read(other)?.times(-1.0)));
     let sum = measured(amount).or_else(|| measured(instant))?;
-    let field = sum.fields.values().next().copied().filter(|_| sum.fields.len() == 1)?;
-    if sum.now == 0.0 || (field + sum.now).abs() > sum.now.abs() * 1e-6 {
+    let mut fields = sum.fields.iter();
+    let (Some((Field { path, .. }, field)), None) = (fields.next(), fields.next()) else { return None };
+    // What is compared with now may be the beginning of something, too.
+    let is_end = path.last().is_some_and(|name| {
+        let name = name.to_lowercase();
+        name == "exp" || name.contains("expir")
+    });
+    if !is_end || sum.now == 0.0 || (field + sum.now).abs() > sum.now.abs() * 1e-6 {
         return None;
     }
     let seconds = (sum.rest / sum.now).abs().round();
@@ -187,8 +200,34 @@ mod tests {
         end(&term(&parse(text).expect("it can be read")))
     }
 
+    fn field(name: &str, is_date: bool) -> Field {
+        Field { action: 7, path: vec!["body".to_owned(), name.to_owned()], is_date }
+    }
+
     fn life() -> Field {
-        (7, vec!["body".to_owned(), "expires_in".to_owned()])
+        field("expires_in", false)
+    }
+
+    #[test]
+    fn the_text_of_a_date_is_told_from_a_number() {
+        let date = "div(sub(ticks(body('x')['expires_at']), ticks('1970-01-01')), 10000000)";
+        assert_eq!(read(date), Some(End::AtField(field("expires_at", true))));
+        assert_eq!(read("body('x')['expires_at']"), Some(End::AtField(field("expires_at", false))));
+        let sum = "div(sub(ticks(addSeconds(body('x')['expires_at'], 60)), ticks('1970-01-01')), 10000000)";
+        assert_eq!(read(sum), None);
+    }
+
+    #[test]
+    fn only_an_end_that_an_answer_tells_is_a_threshold() {
+        let near = |one: &str, other: &str| {
+            let parsed = |text: &str| term(&parse(text).expect("it can be read"));
+            threshold(&parsed(one), &parsed(other))
+        };
+        let soon = "div(sub(ticks(addMinutes(utcNow(), 10)), ticks('1970-01-01')), 10000000)";
+        assert_eq!(near("body('x')['exp']", soon), Some(600));
+        assert_eq!(near("body('x')['nbf']", soon), None);
+        assert_eq!(near("utcNow()", "'2027-01-01'"), None);
+        assert_eq!(near("1", "2"), None);
     }
 
     #[test]

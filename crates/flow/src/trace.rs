@@ -4,6 +4,7 @@
 //! actions. A variable is what the last action that set it before has set; where that depends on how the flow runs, its
 //! value is one of several, and where actions that run at the same time set it, it isn't understood.
 
+use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -17,12 +18,18 @@ use crate::text::is_template_expression;
 /// How many values a variable is followed through.
 const MOST_VALUES: usize = 16;
 
+/// How much all values together may weigh that are handed on from one action to others. It bounds the memory that a flow
+/// takes, and the time: a flow of 500 actions needs a hundredth of it.
+const MOST_WORK: usize = 1_000_000;
+
 /// What goes into each action of a flow.
 pub(crate) struct Trace {
     /// By action.
     pub(crate) inputs: Vec<Term>,
     /// What an `If`, `Switch`, `Until` or `Foreach` looks at, by action.
     pub(crate) decisions: Vec<Term>,
+    /// The parameters of which a default in the file was taken.
+    pub(crate) defaults: BTreeSet<String>,
 }
 
 /// How two actions stand to each other.
@@ -45,6 +52,9 @@ struct Tracer<'a> {
     /// Of each variable, all actions that set it.
     setters: BTreeMap<String, Vec<ActionId>>,
     names: BTreeMap<String, ActionId>,
+    /// What is left of [`MOST_WORK`].
+    work: Cell<usize>,
+    defaults: RefCell<BTreeSet<String>>,
 }
 
 pub(crate) fn trace(flow: &Flow) -> Trace {
@@ -58,17 +68,19 @@ pub(crate) fn trace(flow: &Flow) -> Trace {
     let names = flow.actions.iter().enumerate().map(|(id, action)| (key(&action.name), id)).collect();
     let mut tracer = Tracer {
         flow,
-        trace: Trace { inputs: nothing(), decisions: nothing() },
+        trace: Trace { inputs: nothing(), decisions: nothing(), defaults: BTreeSet::new() },
         outputs: vec![None; flow.actions.len()],
         variables: BTreeMap::new(),
         setters,
         names,
+        work: Cell::new(MOST_WORK),
+        defaults: RefCell::default(),
     };
     // Actions are listed in the order of their sequences, and those of a branch right behind their parent.
     for id in 0..flow.actions.len() {
         tracer.visit(id);
     }
-    tracer.trace
+    Trace { defaults: tracer.defaults.into_inner(), ..tracer.trace }
 }
 
 /// The variables that an action sets, with what it sets them to as it is written.
@@ -115,7 +127,7 @@ impl Tracer<'_> {
         let output = match action.kind.as_str() {
             "compose" => inputs.clone(),
             "parsejson" => {
-                let content = parsed(inputs.clone().part(&Term::text("content")));
+                let content = parsed(inputs.clone().part(&Term::text("content"))).bounded();
                 Term::Object(BTreeMap::from([("body".to_owned(), content)]))
             }
             _ => Term::Answer(id, Vec::new()),
@@ -136,7 +148,7 @@ impl Tracer<'_> {
                     Piece::Expression(expression) => self.value(&expression, at),
                 }))
                 .bounded(),
-                Err(words) => Term::Unknown(words),
+                Err(words) => Term::Unknown(format!("a text that can't be read ({words})")),
             },
             Value::Array(items) => Term::Array(items.iter().map(|item| self.term(item, at)).collect()),
             Value::Object(object) => {
@@ -158,7 +170,7 @@ impl Tracer<'_> {
             Expression::Index(of, index) => {
                 let index = self.value(index, at);
                 match self.value(of, at) {
-                    Term::Action(id) => self.part_of_action(id, &index),
+                    Term::Action(id) => self.part_of_action(id, &index, at),
                     term => term.part(&index),
                 }
             }
@@ -166,8 +178,8 @@ impl Tracer<'_> {
                 let arguments: Vec<Term> = arguments.iter().map(|argument| self.value(argument, at)).collect();
                 let named = arguments.first().and_then(Term::as_text);
                 match (name.as_str(), named) {
-                    ("body" | "actionbody", Some(action)) => self.output(&action).part(&Term::text("body")),
-                    ("outputs" | "actionoutputs", Some(action)) => self.output(&action),
+                    ("body" | "actionbody", Some(action)) => self.output(&action, at).part(&Term::text("body")),
+                    ("outputs" | "actionoutputs", Some(action)) => self.output(&action, at),
                     ("actions", Some(action)) => self.found(&action).map_or_else(|| missing(&action), Term::Action),
                     ("variables", Some(variable)) => self.variable(&variable.to_lowercase(), at),
                     ("parameters", Some(parameter)) => self.parameter(&parameter, at),
@@ -186,24 +198,48 @@ impl Tracer<'_> {
         self.names.get(&key(name)).copied()
     }
 
-    fn output(&self, name: &str) -> Term {
-        match self.found(name) {
-            None => missing(name),
-            Some(id) => self.outputs[id].clone().unwrap_or_else(|| {
-                Term::unknown(format!("the answer of `{name}`, which runs later or at the same time"))
-            }),
+    fn output(&self, name: &str, at: ActionId) -> Term {
+        self.found(name).map_or_else(|| missing(name), |id| self.output_of(id, at))
+    }
+
+    fn output_of(&self, id: ActionId, at: ActionId) -> Term {
+        // Of copied actions the order may be known in part only.
+        let has_ended = self.flow.pasted || self.relation(id, at) == Relation::Before;
+        match self.outputs[id].as_ref().filter(|_| has_ended) {
+            Some(output) => self.handed_on(output),
+            None => Term::unknown(format!(
+                "the answer of `{}`, which runs later or at the same time",
+                named(&self.flow.actions[id].name)
+            )),
         }
     }
 
-    fn part_of_action(&self, id: ActionId, index: &Term) -> Term {
+    /// A copy of a value, as long as they don't become too many.
+    fn handed_on(&self, value: &Term) -> Term {
+        match self.work.get().checked_sub(value.weight()) {
+            Some(left) => {
+                self.work.set(left);
+                value.clone()
+            }
+            None => {
+                self.work.set(0);
+                Term::grown()
+            }
+        }
+    }
+
+    fn part_of_action(&self, id: ActionId, index: &Term, at: ActionId) -> Term {
         match index.as_text().unwrap_or_default().to_lowercase().as_str() {
-            "outputs" => self.outputs[id].clone().unwrap_or_else(Term::null),
-            "inputs" => self.trace.inputs[id].clone(),
+            "outputs" => self.output_of(id, at),
+            "inputs" => self.handed_on(&self.trace.inputs[id]),
             other => Term::Answer(id, vec![format!("({other})")]),
         }
     }
 
     fn parameter(&self, name: &str, at: ActionId) -> Term {
+        if self.flow.defaults.contains(name) {
+            self.defaults.borrow_mut().insert(name.to_owned());
+        }
         match self.flow.parameters.get(name) {
             // A parameter's own value is no expression, but for the platform's.
             Some(Value::String(text)) if is_template_expression(text) => Term::Parameter(name.to_owned()),
@@ -211,7 +247,8 @@ impl Tracer<'_> {
                 Term::Unknown(_) => Term::Parameter(name.to_owned()),
                 term => term,
             },
-            Some(value) => plain(value),
+            Some(_) if self.work.get() == 0 => Term::grown(),
+            Some(value) => self.handed_on(&plain(value)),
             None => Term::Parameter(name.to_owned()),
         }
     }
@@ -221,6 +258,11 @@ impl Tracer<'_> {
         let Some(set) = self.variables.get(name) else {
             return Term::unknown(format!("the variable `{name}`, which nothing has set"));
         };
+        let setters = self.setters[name].len();
+        self.work.set(self.work.get().saturating_sub(setters));
+        if self.work.get() == 0 {
+            return Term::grown();
+        }
         let beside = self.setters[name].iter().any(|setter| {
             *setter != at && self.relation(*setter, at) == Relation::Beside
                 || self.same_loop(*setter, at) && *setter != at && self.relation(*setter, at) == Relation::After
@@ -241,7 +283,7 @@ impl Tracer<'_> {
             if last.is_some_and(|last| self.always_runs(last, at)) && !overtaken {
                 break;
             }
-            values.push(value.clone());
+            values.push(self.handed_on(value));
             last = Some(*setter);
         }
         if values.is_empty() {
@@ -303,8 +345,12 @@ impl Tracer<'_> {
 }
 
 fn missing(action: &str) -> Term {
-    let name: String = action.chars().filter(|letter| !letter.is_control()).take(80).collect();
-    Term::unknown(format!("the answer of `{name}`, which isn't in the file"))
+    Term::unknown(format!("the answer of `{}`, which isn't in the file", named(action)))
+}
+
+/// The beginning of a name, for words.
+fn named(action: &str) -> String {
+    action.chars().take(80).collect()
 }
 
 /// A JSON value as it stands.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use flow::{ClearSecret, Preset};
 use oauth::DocumentedLifetime;
+use serde::Serialize;
 use store::rows::DefinitionKind;
-use store::{Audit as _, AuditEntry, AuditOutcome, NewSecret, Records, Store};
+use store::{Audit as _, AuditEntry, AuditOutcome, NewSecret, RecordError, Records, Store};
 use vault::{SecretBody, SecretName, VaultName};
 
 use crate::admin::wire::SetSecret;
@@ -47,12 +48,24 @@ pub fn wanted(secret: &ClearSecret) -> SetSecret {
     }
 }
 
-/// Puts the secrets into the vault of a Vestal that doesn't run. In a new data folder, the configuration's definitions are
-/// made too, as the first start would do it.
+/// What became of a secret that stood in clear text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kept {
+    /// It is in the vault now.
+    Written,
+    /// It was in the vault already.
+    ThereAlready,
+    /// Another value is in the vault under its name, and stays there: most likely somebody has changed it since, as told.
+    AnotherValue,
+}
+
+/// Puts the secrets into the vault of a Vestal that doesn't run, and tells what became of each. In a new data folder, the
+/// configuration's definitions are made too, as the first start would do it.
 ///
 /// # Errors
 /// Why nothing, or not all, was put there; with the next step.
-pub async fn keep(config: &Config, secrets: &[ClearSecret]) -> Result<(), String> {
+pub async fn keep(config: &Config, secrets: &[ClearSecret]) -> Result<Vec<Kept>, String> {
     let store = &config.process.store;
     let open = OpenStore::open(&store.data, &store.key_path()).await.map_err(|error| error.to_string())?;
     let records = Arc::clone(open.records());
@@ -63,20 +76,29 @@ pub async fn keep(config: &Config, secrets: &[ClearSecret]) -> Result<(), String
         definitions::apply(&records, config, clock::now()).await.map_err(|error| error.to_string())?;
     } else if let Some(missing) = secrets.iter().find(|secret| vaults.iter().all(|vault| vault.name != secret.vault)) {
         return Err(format!(
-            "the Vestal in {} has no vault {}: name one that it has with --vault, or another folder with --out",
+            "the Vestal in {} has no vault {}: name one that it has with --vault, or another folder with --dir",
             store.data.display(),
             missing.vault
         ));
     }
+    let mut kept = Vec::new();
     for secret in secrets {
-        put(&records, &audit, secret).await?;
+        kept.push(put(&records, &audit, secret).await?);
     }
-    Ok(())
+    Ok(kept)
 }
 
-async fn put<S: Store>(records: &Records<S>, audit: &AuditFile, secret: &ClearSecret) -> Result<(), String> {
+async fn put<S: Store>(records: &Records<S>, audit: &AuditFile, secret: &ClearSecret) -> Result<Kept, String> {
     let vault = VaultName::parse(&secret.vault).map_err(|error| error.to_string())?;
     let name = SecretName::parse(&secret.name).map_err(|error| error.to_string())?;
+    match records.current_in_store(&vault, &name).await {
+        Ok(current) => {
+            let there = records.body(&current.version).map_err(|error| error.to_string())?;
+            return Ok(compared(secret, there.value.expose_str()));
+        }
+        Err(RecordError::NotFound) => {}
+        Err(error) => return Err(error.to_string()),
+    }
     let now = clock::now().wall.0;
     let entry = AuditEntry {
         unix_ms: now,
@@ -98,7 +120,12 @@ async fn put<S: Store>(records: &Records<S>, audit: &AuditFile, secret: &ClearSe
     };
     body.check_limits().map_err(|error| format!("{}: {error}", secret.name))?;
     let new = NewSecret { vault, name, body, enabled: true, not_before: None, expires: None, now: now / 1000 };
-    records.set(new).await.map(drop).map_err(|error| error.to_string())
+    records.set(new).await.map(|_| Kept::Written).map_err(|error| error.to_string())
+}
+
+/// How a secret of the vault compares with the one that stood in clear text.
+pub fn compared(secret: &ClearSecret, there: Option<&str>) -> Kept {
+    if there == secret.value.expose_str() { Kept::ThereAlready } else { Kept::AnotherValue }
 }
 
 #[cfg(test)]

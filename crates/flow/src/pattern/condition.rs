@@ -1,7 +1,6 @@
 //! What decides whether a token is renewed.
 
 use super::Study;
-use crate::address::Place;
 use crate::flow::{ActionId, ScopeKind};
 use crate::term::Term;
 use crate::time;
@@ -14,7 +13,7 @@ impl Study<'_> {
         while let Some(action) = next {
             let scope = &self.flow.scopes[self.flow.actions[action].scope];
             next = scope.parent;
-            if scope.kind == ScopeKind::Branch {
+            if matches!(scope.kind, ScopeKind::Branch | ScopeKind::Each) {
                 found.extend(scope.parent);
             }
         }
@@ -22,48 +21,75 @@ impl Study<'_> {
     }
 
     /// Whether a condition is one that Vestal's own schedule does away with: how near the end is, or whether a request went
-    /// well. How near, where it says so; or else by what it decides.
+    /// well. How near, where it says so; or else by what it decides. Whatever else is compared, somebody has a reason for it.
     pub(super) fn condition(&self, id: ActionId, sender: ActionId) -> Result<Option<u64>, String> {
         let term = &self.trace.decisions[id];
-        let mut strange = None;
-        term.any(&mut |part| {
-            let is_strange = match part {
-                Term::Unknown(_) | Term::Trigger | Term::Item | Term::Parameter(_) => true,
-                Term::Answer(action, _) | Term::Action(action) => {
-                    let vault = matches!(self.places[*action], Some(Place::Secret(_)));
-                    let about_vault = self.is_about_vault(*action);
-                    !(vault || about_vault || *action == sender || self.used.contains(action))
-                }
-                Term::Call(name, _) => {
-                    matches!(name.as_str(), "rand" | "guid" | "dayofweek" | "dayofmonth" | "workflow")
-                }
-                _ => false,
-            };
-            if is_strange {
-                strange = Some(self.why(part));
-            }
-            is_strange
-        });
-        if let Some(words) = strange {
-            return Err(words);
+        match self.flow.actions[id].kind.as_str() {
+            "switch" if self.is_status(term) => Ok(None),
+            "switch" => Err(self.why(term)),
+            "foreach" => Err(format!("{}, once for each item in it", self.why(term))),
+            _ => self.decided(term, sender),
         }
-        let mut threshold = None;
-        term.any(&mut |part| {
-            let pair = match part {
-                Term::Call(name, pair) if name.starts_with("less") || name.starts_with("greater") => pair.as_slice(),
-                Term::Object(object) => match object.iter().next() {
-                    Some((name, Term::Array(pair))) if name.starts_with("less") || name.starts_with("greater") => {
-                        pair.as_slice()
-                    }
-                    _ => &[],
-                },
-                _ => &[],
-            };
-            if let [one, other] = pair {
-                threshold = time::threshold(one, other);
+    }
+
+    fn decided(&self, term: &Term, sender: ActionId) -> Result<Option<u64>, String> {
+        let (name, parts) = comparison(term).ok_or_else(|| self.why(term))?;
+        let strange = || self.why(parts.iter().find(|part| !part.is_literal()).unwrap_or(term));
+        match (name.as_str(), parts) {
+            ("and" | "or" | "not", parts) if !parts.is_empty() => {
+                let mut threshold = None;
+                for part in parts {
+                    threshold = threshold.or(self.decided(part, sender)?);
+                }
+                Ok(threshold)
             }
-            threshold.is_some()
-        });
-        Ok(threshold)
+            ("equals", [decided, truth]) if truth.as_bool().is_some() && comparison(decided).is_some() => {
+                self.decided(decided, sender)
+            }
+            ("less" | "lessorequals" | "greater" | "greaterorequals", [one, other])
+                if time::threshold(one, other).is_some() =>
+            {
+                Ok(time::threshold(one, other))
+            }
+            ("less" | "lessorequals" | "greater" | "greaterorequals" | "equals" | "contains" | "empty", parts)
+                if parts.iter().all(|part| part.is_literal() || self.is_outcome(part, sender))
+                    && parts.iter().any(|part| self.is_outcome(part, sender)) =>
+            {
+                Ok(None)
+            }
+            _ => Err(strange()),
+        }
+    }
+
+    /// Whether it is how a request went.
+    fn is_status(&self, term: &Term) -> bool {
+        match term {
+            Term::Answer(_, path) => path.last().is_some_and(|last| {
+                path.len() == 1 && matches!(last.to_lowercase().as_str(), "statuscode" | "(status)")
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether it is how a request went, or what the token endpoint answered.
+    fn is_outcome(&self, term: &Term, sender: ActionId) -> bool {
+        let is_answer = |path: &[String]| path.first().is_some_and(|first| first == "body");
+        self.is_status(term) || matches!(term, Term::Answer(action, path) if *action == sender && is_answer(path))
+    }
+}
+
+/// A comparison, in an expression or as the designer writes it: `{"equals": […]}`.
+fn comparison(term: &Term) -> Option<(String, &[Term])> {
+    match term {
+        Term::Call(name, parts) => Some((name.clone(), parts.as_slice())),
+        Term::Object(object) if object.len() == 1 => {
+            let (name, written) = object.iter().next()?;
+            let parts = match written {
+                Term::Array(parts) => parts.as_slice(),
+                one => core::slice::from_ref(one),
+            };
+            Some((name.to_lowercase(), parts))
+        }
+        _ => None,
     }
 }

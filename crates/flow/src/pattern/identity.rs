@@ -28,9 +28,11 @@ impl Study<'_> {
                     self.source(term).map_err(|words| (action, format!("the {what} that it signs in with is {words}")))
                 };
                 Ok(Identity::App {
-                    authority: authority.as_text().filter(|text| text.starts_with("https://")).unwrap_or_default(),
+                    authority: origin(&authority.as_text().unwrap_or_default())
+                        .ok_or_else(|| (action, "the authority that it signs in at isn't one".to_owned()))?,
                     tenant: tenant
                         .as_text()
+                        .filter(|tenant| is_tenant(tenant))
                         .ok_or_else(|| (action, format!("the tenant that it signs in at is {}", self.why(&tenant))))?,
                     client_id: said("client id", &client_id)?,
                     secret: said("client secret", &secret)?,
@@ -59,7 +61,7 @@ impl Study<'_> {
         };
         let here = |words: String| (sign_in, words);
         let (url, read) = self.read_request(sign_in)?;
-        let Some((authority, tenant)) = authority_of(&url) else {
+        let Some((authority, tenant)) = authority_of(&url).filter(|(_, tenant)| is_tenant(tenant)) else {
             return Err(here(
                 "it signs in at an authority that isn't Microsoft Entra's, as far as Vestal knows".to_owned(),
             ));
@@ -90,6 +92,21 @@ impl Study<'_> {
     }
 }
 
+/// The address of an authority, without what may stand behind its host; empty where none is said.
+fn origin(authority: &str) -> Option<String> {
+    if authority.is_empty() {
+        return Some(String::new());
+    }
+    let url = Url::parse(authority).ok().filter(|url| url.scheme() == "https" && url.username().is_empty())?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("https://{}{port}", url.host_str()?))
+}
+
+/// Whether it is written like a tenant: a GUID, a domain, or a word such as `common`.
+fn is_tenant(text: &str) -> bool {
+    (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
 /// The authority and the tenant of a token endpoint of Microsoft Entra, or of one that speaks like it.
 pub(crate) fn authority_of(url: &str) -> Option<(String, String)> {
     let parsed = Url::parse(url).ok()?;
@@ -98,6 +115,5 @@ pub(crate) fn authority_of(url: &str) -> Option<(String, String)> {
         [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"] => (*tenant).to_owned(),
         _ => return None,
     };
-    let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
-    Some((format!("https://{}{port}", parsed.host_str()?), tenant))
+    Some((origin(url)?, tenant))
 }

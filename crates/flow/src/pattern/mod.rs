@@ -5,10 +5,9 @@
 //! from, how the PUT signs in, and which expiry it gives.
 
 mod condition;
-mod grant;
+pub(crate) mod grant;
 mod identity;
 mod reading;
-
 mod rest;
 mod words;
 
@@ -19,11 +18,12 @@ use crate::flow::{ActionId, Flow};
 use crate::report::Gap;
 use crate::request::{self, Request};
 use crate::term::{Term, parsed};
-use crate::time::{self, End};
+use crate::text::duration;
+use crate::time::{self, End, Field};
 use crate::trace::{Trace, trace};
 
 /// Actions that move values, wait or decide, and leave no trace outside of the flow.
-const PASSIVE: &[&str] = &[
+pub(crate) const PASSIVE: &[&str] = &[
     "compose",
     "parsejson",
     "initializevariable",
@@ -51,6 +51,8 @@ const TOKEN_FIELDS: &[&str] = &["access_token", "accesstoken", "token", "id_toke
 /// A flow, and what is known of each of its actions.
 pub(crate) struct Study<'a> {
     pub(crate) flow: &'a Flow,
+    /// What the flow is called here: its name, told apart from others of the same name.
+    pub(crate) title: String,
     pub(crate) trace: Trace,
     /// The HTTP request that an action makes.
     pub(crate) requests: Vec<Option<Request>>,
@@ -59,9 +61,15 @@ pub(crate) struct Study<'a> {
     /// The secret that it reads.
     pub(crate) reads: Vec<Option<Read>>,
     pub(crate) gaps: Vec<Gap>,
+    /// The words of those gaps that are a question to be answered, and no lack of understanding.
+    pub(crate) questions: BTreeSet<String>,
     pub(crate) notes: Vec<String>,
     /// The actions whose work Vestal does from now on.
     pub(crate) used: BTreeSet<ActionId>,
+    /// The actions in which something stands in clear text that may be a secret.
+    pub(crate) suspects: BTreeSet<ActionId>,
+    /// The keys of the given vaults that were needed.
+    pub(crate) answered: BTreeSet<String>,
 }
 
 /// A secret that an action reads.
@@ -127,19 +135,64 @@ pub(crate) struct Found {
     pub(crate) threshold: Option<u64>,
 }
 
+impl Found {
+    /// Where its credentials come from.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
+        [Some(&self.client_id), Some(&self.client_secret), self.refresh_token.as_ref()].into_iter().flatten()
+    }
+}
+
+impl Identity {
+    /// The action that signs in, where one does.
+    pub(crate) fn action(&self) -> Option<ActionId> {
+        match self {
+            Self::App { action, .. } => Some(*action),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the same sign-in, whichever action does it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same = |one: &Source, other: &Source| match (one, other) {
+            (Source::Secret(one, _), Source::Secret(other, _)) => one == other,
+            _ => one == other,
+        };
+        match (self, other) {
+            (
+                Self::App { authority, tenant, client_id, secret, .. },
+                Self::App {
+                    authority: authority_2, tenant: tenant_2, client_id: client_id_2, secret: secret_2, ..
+                },
+            ) => {
+                // One that says none means that of the vault's cloud, as the other most likely does.
+                (authority == authority_2 || authority.is_empty() || authority_2.is_empty())
+                    && tenant == tenant_2
+                    && same(client_id, client_id_2)
+                    && same(secret, secret_2)
+            }
+            _ => self == other,
+        }
+    }
+}
+
 impl<'a> Study<'a> {
-    pub(crate) fn of(flow: &'a Flow, vaults: &BTreeMap<String, String>) -> Self {
+    /// `vaults` are those of [`Options::vaults`](crate::Options::vaults).
+    pub(crate) fn of(flow: &'a Flow, title: String, vaults: &BTreeMap<String, String>) -> Self {
         let trace = trace(flow);
         let count = flow.actions.len();
         let mut study = Self {
             flow,
+            title,
             trace,
             requests: Vec::with_capacity(count),
             places: Vec::with_capacity(count),
             reads: Vec::with_capacity(count),
             gaps: Vec::new(),
+            questions: BTreeSet::new(),
             notes: Vec::new(),
             used: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            answered: BTreeSet::new(),
         };
         for id in 0..count {
             let mut request = request::of_action(&flow.actions[id], &study.trace.inputs[id]);
@@ -160,10 +213,16 @@ impl<'a> Study<'a> {
     /// Tells of something that isn't understood.
     pub(crate) fn gap(&mut self, action: Option<ActionId>, words: impl Into<String>) {
         let action = action.map(|id| self.name(id).to_owned());
-        let gap = Gap { flow: self.flow.name.clone(), action, words: words.into() };
+        let gap = Gap { flow: self.title.clone(), action, words: words.into() };
         if !self.gaps.contains(&gap) {
             self.gaps.push(gap);
         }
+    }
+
+    /// Tells of something that isn't in the file, and that somebody knows.
+    pub(crate) fn question(&mut self, words: String) {
+        self.questions.insert(words.clone());
+        self.gap(None, words);
     }
 
     pub(crate) fn name(&self, id: ActionId) -> &str {
@@ -250,6 +309,7 @@ impl<'a> Study<'a> {
             self.gap(Some(action), words);
             Some(End::Unknown)
         });
+        self.attributes(put, &attributes, token.end.as_ref());
         for (key, what) in [("tags", "tags"), ("contentType", "content type")] {
             if body.clone().part(&Term::text(key)) != Term::null() {
                 self.notes.push(format!(
@@ -263,11 +323,35 @@ impl<'a> Study<'a> {
         for condition in conditions {
             match self.condition(condition, sender) {
                 Ok(threshold) => token.threshold = token.threshold.or(threshold),
-                Err(words) => self.gap(Some(condition), format!("it decides by {words} whether the token is renewed")),
+                Err(words) => self.gap(Some(condition), format!("whether the token is renewed depends on {words}")),
             }
         }
         self.used.extend([put, sender]);
         Ok(Some(token))
+    }
+
+    /// What the attributes say besides the expiry that Vestal writes.
+    fn attributes(&mut self, put: ActionId, attributes: &Term, end: Option<&End>) {
+        let part = |name: &str| attributes.clone().part(&Term::text(name));
+        let enabled = part("enabled");
+        if enabled != Term::null() && enabled.as_bool() != Some(true) {
+            self.gap(
+                Some(put),
+                format!("whether the secret that it writes is enabled depends on {}", self.why(&enabled)),
+            );
+        }
+        if matches!(attributes, Term::Object(_)) && part("nbf") != Term::null() {
+            self.notes.push(format!("the `nbf` that `{}` writes is left out: a token is good at once", self.name(put)));
+        }
+        if let Some(End::AfterField(_, rest)) = end
+            && *rest < 0.0
+        {
+            self.notes.push(format!(
+                "`{}` writes an expiry {} before the token's end; Vestal writes the end itself",
+                self.name(put),
+                duration(-rest as u64)
+            ));
+        }
     }
 
     fn end(&self, put: ActionId, sender: ActionId, attributes: &Term) -> Result<Option<End>, (ActionId, String)> {
@@ -280,14 +364,14 @@ impl<'a> Study<'a> {
         }
         match time::end(&written) {
             Some(end @ End::After(_)) => Ok(Some(end)),
-            Some(End::AfterField((action, _), rest)) if action == sender && rest > 0.0 => {
+            Some(End::AfterField(field, rest)) if field.action == sender && rest > 0.0 => {
                 Err((put, "the expiry that it writes is later than the token's end".to_owned()))
             }
-            Some(End::AtField((_, path))) if path.last().is_some_and(|last| last == "expires_in") => {
+            Some(End::AtField(Field { path, .. })) if path.last().is_some_and(|last| last == "expires_in") => {
                 Err((put, "it writes the token's life as its expiry: readers see a day in 1970".to_owned()))
             }
             Some(end @ (End::AfterField(..) | End::AtField(_))) => match &end {
-                End::AfterField((action, _), _) | End::AtField((action, _)) if *action == sender => Ok(Some(end)),
+                End::AfterField(field, _) | End::AtField(field) if field.action == sender => Ok(Some(end)),
                 _ => Err((put, "the expiry that it writes is taken from another answer than the token".to_owned())),
             },
             Some(End::Unknown) | None => {

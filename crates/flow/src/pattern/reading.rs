@@ -63,7 +63,10 @@ impl Study<'_> {
             }
             _ => return None,
         };
-        let known = vaults.get(&connection).map(String::as_str).or_else(|| self.flow.connections.vault(&connection));
+        let keys = [format!("{}/{connection}", self.title), connection.clone()];
+        let said = keys.into_iter().find_map(|key| vaults.get_key_value(&key));
+        self.answered.extend(said.map(|(key, _)| key.clone()));
+        let known = said.map(|(_, vault)| vault.as_str()).or_else(|| self.flow.connections.vault(&connection));
         let vault = match known {
             Some(vault) => VaultPlace::Known(vault.to_owned()),
             None => VaultPlace::Connection(connection),

@@ -1,19 +1,17 @@
 //! Zip archives: exported packages, solutions, and projects of Logic Apps. Nothing is unpacked to disk.
 
+use core::cell::Cell;
 use std::io::{Cursor, Read as _};
 
 use serde_json::Value;
 use zip::ZipArchive;
 
 use super::container::{self, Connections};
-use super::{ReadReason, json, product};
+use super::{LARGEST_JSON, ReadReason, json, product};
 use crate::flow::Flow;
 
 /// The most entries that an export has.
 const MOST_ENTRIES: usize = 10_000;
-
-/// The most bytes that all entries unpack to. One that says less than it has is cut off there.
-const MOST_BYTES: u64 = 128 << 20;
 
 /// Whether these are the first bytes of a zip archive, of an empty one too.
 pub(super) fn is_archive(bytes: &[u8]) -> bool {
@@ -25,26 +23,33 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Flow>, ReadReason> {
     if archive.len() > MOST_ENTRIES {
         return Err(ReadReason::Bomb);
     }
+    // Of two entries with one name, the archive knows the last one alone.
+    if entries(bytes).is_some_and(|entries| entries != archive.len()) {
+        return Err(ReadReason::SameEntry);
+    }
     let names = archive.file_names().map(|name| name.map(|name| name.into_owned()));
     let names: Vec<String> = names.collect::<Result<_, _>>().map_err(|_| ReadReason::DamagedArchive)?;
     if let Some(outside) = names.iter().find(|name| leads_outside(name)) {
         return Err(ReadReason::PathOutside(outside.chars().filter(|letter| !letter.is_control()).take(100).collect()));
     }
-    let mut left = MOST_BYTES;
-    let (mut files, mut flows) = (Vec::new(), Vec::new());
+    // One that says less than it has is cut off there.
+    let mut left = LARGEST_JSON as u64;
+    let values = Cell::new(json::MOST_VALUES);
+    let (mut files, mut flows, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|_| ReadReason::DamagedArchive)?;
         let name = entry.name().map_err(|_| ReadReason::DamagedArchive)?.replace('\\', "/");
-        if !name.to_ascii_lowercase().ends_with(".json") {
+        if !may_be_flow(&name) && !is_connections(&name) {
             continue;
         }
         let mut text = Vec::new();
         (&mut entry).take(left + 1).read_to_end(&mut text).map_err(|_| ReadReason::DamagedArchive)?;
         left = left.checked_sub(text.len() as u64).ok_or(ReadReason::Bomb)?;
         let must_be_flow = is_flow(&name);
-        match json::parse(&text) {
+        match json::parse(&text, &values) {
             Ok(value) => files.push((name, must_be_flow, value)),
-            Err(reason) if must_be_flow => return Err(in_archive(name, reason)),
+            Err(ReadReason::TooMuch) => return Err(ReadReason::Bomb),
+            Err(reason) if must_be_flow => unreadable.push((name, reason)),
             Err(_) => {}
         }
     }
@@ -55,17 +60,38 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Flow>, ReadReason> {
         match container::read(value) {
             Ok(found) => flows.extend(found.into_iter().map(|flow| named(flow, &name, &beside))),
             Err(ReadReason::NoFlow | ReadReason::OtherProduct(_)) if !must_be_flow => {}
-            Err(reason) => return Err(in_archive(name, reason)),
+            Err(reason) => unreadable.push((name, reason)),
         }
     }
+    // One that can't be read doesn't keep the others from being taken over; but it is told.
+    if flows.is_empty() && !unreadable.is_empty() {
+        let (entry, reason) = unreadable.swap_remove(0);
+        return Err(ReadReason::InArchive { entry, reason: Box::new(reason) });
+    }
+    flows.extend(unreadable.into_iter().map(|(entry, reason)| Flow::unreadable(entry, reason)));
     if flows.is_empty() {
         return Err(product::of_archive(&names).map_or(ReadReason::NoFlow, ReadReason::OtherProduct));
     }
     Ok(flows)
 }
 
-fn in_archive(entry: String, reason: ReadReason) -> ReadReason {
-    ReadReason::InArchive { entry, reason: Box::new(reason) }
+/// How many entries the archive says that it has, at its end.
+fn entries(bytes: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"PK\x05\x06";
+    let at = bytes.windows(END.len()).rposition(|window| window == END)?;
+    let count = bytes.get(at + 10..)?.first_chunk()?;
+    Some(usize::from(u16::from_le_bytes(*count))).filter(|count| *count < usize::from(u16::MAX))
+}
+
+/// Whether the file's place is one in which flows are found: as [`is_flow`] has it, or of what somebody has put into an
+/// archive by hand.
+fn may_be_flow(name: &str) -> bool {
+    let is_json = name.to_ascii_lowercase().ends_with(".json");
+    is_json && (is_flow(name) || name.matches('/').count() <= 1)
+}
+
+fn is_connections(name: &str) -> bool {
+    name == "connections.json" || name.ends_with("/connections.json")
 }
 
 /// Whether the file's place says that it is a flow: in a package, in a solution, in a project of Logic Apps Standard.
@@ -77,7 +103,7 @@ fn is_flow(name: &str) -> bool {
 
 /// What `connections.json` of a Logic Apps project says.
 fn connections_beside(files: &[(String, bool, Value)]) -> Connections {
-    let found = files.iter().find(|(name, ..)| name == "connections.json" || name.ends_with("/connections.json"));
+    let found = files.iter().find(|(name, ..)| is_connections(name));
     found.map(|(_, _, value)| Connections::of_project(value)).unwrap_or_default()
 }
 

@@ -10,13 +10,17 @@
 //! | `operationDefinition`, `serializedOperation` | one action or scope, from a designer's clipboard |
 //! | `NAME: {type, …}` | several actions |
 
-use std::collections::BTreeMap;
+use core::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json as written};
 
-use super::{ReadReason, product};
-use crate::flow::Flow;
-use crate::text::template_name;
+use super::{ReadReason, json, product};
+use crate::flow::{Flow, key};
+use crate::text::{template_name, with_template_parameters};
+
+/// The most copied actions that are put in order by what they use; a designer copies one, or those of a scope.
+const MOST_COPIED: usize = 500;
 
 /// Which vault a connection leads to, where the file says so.
 #[derive(Clone, Default)]
@@ -65,10 +69,12 @@ pub(super) fn read(value: Value) -> Result<Vec<Flow>, ReadReason> {
         Value::Object(object) => of_object(object),
         Value::Array(items) => of_pasted(items),
         // A definition that was copied as a JSON string, as solutions and APIs hold it.
-        Value::String(text) => super::json::parse(text.as_bytes()).and_then(|value| match value {
-            Value::String(_) => Err(ReadReason::NoFlow),
-            value => read(value),
-        }),
+        Value::String(text) => {
+            json::parse(text.as_bytes(), &Cell::new(json::MOST_VALUES)).and_then(|value| match value {
+                Value::String(_) => Err(ReadReason::NoFlow),
+                value => read(value),
+            })
+        }
         _ => Err(ReadReason::NoFlow),
     }
 }
@@ -81,7 +87,8 @@ fn of_object(mut object: Map<String, Value>) -> Result<Vec<Flow>, ReadReason> {
         if properties.get("definition").is_some_and(Value::is_object) {
             let named = properties.remove("displayName").or_else(|| properties.remove("summary"));
             let name = named.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-            return Ok(vec![of_code_view(properties, name)?]);
+            let is_off = is_off(&properties);
+            return Ok(vec![Flow { is_off, ..of_code_view(properties, name)? }]);
         }
         object.insert("properties".to_owned(), Value::Object(properties));
     }
@@ -95,6 +102,12 @@ fn of_object(mut object: Map<String, Value>) -> Result<Vec<Flow>, ReadReason> {
         return Ok(vec![Flow::of_definition(String::new(), &object, &Map::new(), Connections::default())?]);
     }
     of_pasted(vec![Value::Object(object)])
+}
+
+/// Whether a flow's properties say that it is turned off.
+fn is_off(properties: &Map<String, Value>) -> bool {
+    let state = properties.get("state").and_then(Value::as_str).unwrap_or_default();
+    ["stopped", "disabled", "suspended"].iter().any(|off| state.eq_ignore_ascii_case(off))
 }
 
 /// A definition beside its parameters.
@@ -138,14 +151,17 @@ fn of_template(template: &Map<String, Value>) -> Result<Vec<Flow>, ReadReason> {
             return Err(ReadReason::OddAction(name));
         };
         let given = properties.get("parameters").and_then(Value::as_object).cloned().unwrap_or_default();
-        let Value::Object(definition) = crate::text::with_template_parameters(&definition.clone().into(), &defaults)
+        let mut taken = BTreeSet::new();
+        let mut filled = |value: Value| with_template_parameters(&value, &defaults, &mut taken);
+        let (Value::Object(definition), Value::Object(given)) =
+            (filled(definition.clone().into()), filled(given.into()))
         else {
             return Err(ReadReason::NoFlow);
         };
-        let Value::Object(given) = crate::text::with_template_parameters(&given.into(), &defaults) else {
-            return Err(ReadReason::NoFlow);
-        };
-        flows.push(Flow::of_definition(name, &definition, &given, connections.clone())?);
+        let mut flow = Flow::of_definition(name, &definition, &given, connections.clone())?;
+        flow.template_defaults = taken;
+        flow.is_off = is_off(properties);
+        flows.push(flow);
     }
     if flows.is_empty() {
         return Err(product::of_object(template).map_or(ReadReason::NoFlow, ReadReason::OtherProduct));
@@ -154,8 +170,16 @@ fn of_template(template: &Map<String, Value>) -> Result<Vec<Flow>, ReadReason> {
 }
 
 fn is_action(object: &Map<String, Value>) -> bool {
-    object.get("type").is_some_and(Value::is_string)
-        && ["inputs", "actions", "runAfter", "expression", "cases"].iter().any(|key| object.contains_key(*key))
+    match object.get("type") {
+        Some(kind) => {
+            let keys = ["inputs", "actions", "runAfter", "expression", "cases"];
+            kind.is_string() && keys.iter().any(|key| object.contains_key(*key))
+        }
+        // Power Automate's "peek code" leaves the type out.
+        None => object.get("inputs").is_some_and(|inputs| {
+            inputs.get("host").is_some() || inputs.get("uri").is_some() && inputs.get("method").is_some()
+        }),
+    }
 }
 
 /// Actions that were copied out of a designer: one, several in an array, or several by name.
@@ -182,7 +206,7 @@ fn of_pasted(items: Vec<Value>) -> Result<Vec<Flow>, ReadReason> {
                 .replace(' ', "_");
             add(&name, object.remove(*copied).unwrap_or_default());
         } else if is_action(&object) {
-            let kind = object.get("type").and_then(Value::as_str).unwrap_or("Action").to_owned();
+            let kind = object.get("type").and_then(Value::as_str).unwrap_or("Copied_action").to_owned();
             add(&kind, Value::Object(object));
         } else if !object.is_empty() && object.values().all(|value| value.as_object().is_some_and(is_action)) {
             for (name, action) in object {
@@ -195,8 +219,29 @@ fn of_pasted(items: Vec<Value>) -> Result<Vec<Flow>, ReadReason> {
     if actions.is_empty() {
         return Err(ReadReason::NoFlow);
     }
+    order_by_references(&mut actions);
     let definition = Map::from_iter([("actions".to_owned(), Value::Object(actions))]);
     let mut flow = Flow::of_definition(String::new(), &definition, &Map::new(), Connections::default())?;
     flow.pasted = true;
     Ok(vec![flow])
+}
+
+/// Actions that were copied without their order come after those whose answers they use.
+fn order_by_references(actions: &mut Map<String, Value>) {
+    if actions.len() > MOST_COPIED || actions.values().any(|action| action.get("runAfter").is_some()) {
+        return;
+    }
+    let names: Vec<String> = actions.keys().cloned().collect();
+    let texts: Vec<String> = actions.values().map(|action| key(&action.to_string())).collect();
+    for (place, action) in actions.values_mut().enumerate() {
+        let quoted = |name: &str| format!("'{}'", key(name));
+        let uses = |other: usize| other != place && texts[place].contains(&quoted(&names[other]));
+        let before: Map<String, Value> = (0..names.len())
+            .filter(|other| uses(*other))
+            .map(|other| (names[other].clone(), written!(["Succeeded"])))
+            .collect();
+        if let Some(object) = action.as_object_mut() {
+            object.insert("runAfter".to_owned(), before.into());
+        }
+    }
 }

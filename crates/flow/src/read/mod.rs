@@ -5,13 +5,18 @@ mod container;
 mod json;
 mod product;
 
+use core::cell::Cell;
 use core::fmt;
 
 pub(crate) use self::container::Connections;
 use crate::flow::Flow;
+use crate::text::one_line;
 
 /// The largest file that is read, in bytes. Exports of whole solutions stay far below it.
 const LARGEST_FILE: usize = 64 << 20;
+
+/// How many bytes of JSON are read of a file or of an archive. A flow of 500 actions has less than one of 16 MiB.
+const LARGEST_JSON: usize = 16 << 20;
 
 /// The flows of one file: an exported package of Power Automate (zip), a Dataverse solution (zip), a Logic App's
 /// definition, code view or `workflow.json`, an ARM template, or actions that were copied out of a designer.
@@ -25,8 +30,13 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<Flow>, ReadError> {
     if bytes.len() > LARGEST_FILE {
         return Err(failed(ReadReason::TooLarge));
     }
-    let found =
-        if archive::is_archive(bytes) { archive::read(bytes) } else { json::parse(bytes).and_then(container::read) };
+    let found = if archive::is_archive(bytes) {
+        archive::read(bytes)
+    } else if bytes.len() > LARGEST_JSON {
+        Err(ReadReason::TooMuch)
+    } else {
+        json::parse(bytes, &Cell::new(json::MOST_VALUES)).and_then(container::read)
+    };
     let mut flows = found.map_err(failed)?;
     for flow in &mut flows {
         flow.file = file.to_owned();
@@ -54,7 +64,7 @@ pub enum ReadReason {
     TooLarge,
     /// It is empty.
     Empty,
-    /// It is neither JSON in UTF-8 nor a zip archive.
+    /// It is neither JSON, in UTF-8 or UTF-16, nor a zip archive.
     NotText,
     /// It is no JSON: the line, the column, and what was expected there.
     NotJson {
@@ -75,6 +85,10 @@ pub enum ReadReason {
     PathOutside(String),
     /// The archive unpacks to more than any export holds.
     Bomb,
+    /// Its JSON has more bytes, values or actions than any flow.
+    TooMuch,
+    /// Two files of the archive have the same path, so that it isn't clear which is meant.
+    SameEntry,
     /// A file of the archive that must be a flow can't be read.
     InArchive {
         /// The file in the archive.
@@ -96,7 +110,7 @@ pub enum ReadReason {
 
 impl fmt::Display for ReadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.file, self.reason)
+        formatter.write_str(&one_line(&format!("{} {}", self.file, self.reason)))
     }
 }
 
@@ -131,6 +145,11 @@ impl fmt::Display for ReadReason {
             Self::Bomb => {
                 formatter.write_str("is a zip archive that unpacks to far more than any export holds: it wasn't read")
             }
+            Self::TooMuch => formatter.write_str("holds more JSON than any flow has: it wasn't read"),
+            Self::SameEntry => formatter.write_str(
+                "is a zip archive with two files of the same path, so that it isn't clear which is meant: export the \
+                 flow again",
+            ),
             Self::InArchive { entry, reason } => write!(formatter, "holds `{entry}`, which {reason}"),
             Self::OtherProduct(what) => write!(
                 formatter,

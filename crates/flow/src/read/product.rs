@@ -25,6 +25,20 @@ pub(super) fn of_archive(names: &[String]) -> Option<&'static str> {
     })
 }
 
+/// What a text is that is no JSON.
+pub(super) fn of_text(text: &str) -> Option<&'static str> {
+    let start = text.get(..200).unwrap_or(text).to_ascii_lowercase();
+    Some(if start.starts_with("<!doctype html") || start.starts_with("<html") {
+        "a web page, as a portal shows it to those who aren't signed in"
+    } else if start.starts_with('<') {
+        "XML"
+    } else if text.contains("'Microsoft.Logic/workflows@") {
+        "a Bicep file: turn it into an ARM template first, with `az bicep build --file FILE`"
+    } else {
+        return None;
+    })
+}
+
 /// What a JSON object is.
 pub(super) fn of_object(object: &Map<String, Value>) -> Option<&'static str> {
     let has = |key: &str| object.contains_key(key);

@@ -23,7 +23,8 @@ fn definition(actions: &serde_json::Value) -> Vec<u8> {
 fn what_is_no_text_and_no_archive_is_told() {
     assert_eq!(reason(b""), ReadReason::Empty);
     assert_eq!(reason(b"  \n"), ReadReason::Empty);
-    assert_eq!(reason(&[0xff, 0xfe, b'{', 0]), ReadReason::NotText);
+    assert_eq!(reason(&[0xff, 0xfe, b'{']), ReadReason::NotText);
+    assert_eq!(reason(b"J\xfcrgen"), ReadReason::NotText);
     assert_eq!(reason(b"hello"), ReadReason::NotText);
     assert!(matches!(reason(b"{\"actions\": {"), ReadReason::NotJson { .. }));
     assert_eq!(reason(b"PK\x03\x04 and nothing more"), ReadReason::DamagedArchive);
@@ -48,17 +49,100 @@ fn an_archive_with_a_path_that_leads_out_of_it_is_refused_as_a_whole() {
 
 #[test]
 fn a_zip_bomb_is_not_unpacked() {
-    let zeros = vec![b' '; 40 << 20];
+    let blanks = vec![b' '; 9 << 20];
+    let flow = definition(&json!({}));
     let bytes = archive([
-        ("Workflows/a.json", zeros.as_slice()),
-        ("Workflows/b.json", zeros.as_slice()),
-        ("Workflows/c.json", zeros.as_slice()),
-        ("Workflows/d.json", zeros.as_slice()),
+        ("Workflows/a.json", flow.as_slice()),
+        ("Workflows/b.json", blanks.as_slice()),
+        ("Workflows/c.json", blanks.as_slice()),
     ]);
     assert!(bytes.len() < 1 << 20, "it is small");
-    let found = reason(&bytes);
-    // Its first entry is blank, or all of them are too much: which of both comes first is the archive's.
-    assert!(matches!(found, ReadReason::Bomb | ReadReason::InArchive { .. }), "{found:?}");
+    assert_eq!(reason(&bytes), ReadReason::Bomb);
+    // Values take many times the memory of their text.
+    let many = format!("[{}1]", "{\"a\":1},".repeat(200_000));
+    assert_eq!(reason(&archive([("Workflows/a.json", many.as_bytes())])), ReadReason::Bomb);
+    assert_eq!(reason(many.as_bytes()), ReadReason::TooMuch);
+    assert_eq!(reason(&blanks.repeat(2)), ReadReason::TooMuch);
+}
+
+#[test]
+fn only_files_that_can_be_flows_are_read_of_an_archive() {
+    let blanks = vec![b' '; 17 << 20];
+    let flow = definition(&json!({ "A": { "type": "Compose", "inputs": 1 } }));
+    let bytes = archive([("Workflows/a.json", flow.as_slice()), ("assets/deep/in/large.json", blanks.as_slice())]);
+    assert_eq!(read("f.zip", &bytes).map(|flows| flows.len()).map_err(|error| error.reason), Ok(1));
+}
+
+#[test]
+fn of_two_files_with_one_path_none_is_taken() {
+    let (first, second) = (definition(&json!({})), definition(&json!({ "A": { "type": "Compose", "inputs": 1 } })));
+    let bytes = archive([("Workflows/a.json", first.as_slice()), ("Workflows/b.json", second.as_slice())]);
+    // The writer makes no such archive: one name is changed behind its back, in both places where it stands.
+    let twice: Vec<u8> = {
+        let (from, to) = (b"Workflows/b.json", b"Workflows/a.json");
+        let mut bytes = bytes;
+        while let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+        bytes
+    };
+    assert_eq!(reason(&twice), ReadReason::SameEntry);
+}
+
+#[test]
+fn a_flow_that_cant_be_read_doesnt_keep_the_others_from_being_taken_over() {
+    let flow = super::written::flow(super::written::actions()).to_string();
+    let bytes = archive([("Workflows/Good.json", flow.as_bytes()), ("Workflows/Bad.json", &b"{\"actions\": "[..])]);
+    let flows = read("solution.zip", &bytes).expect("one can be read");
+    let report = flow::import(&flows, &super::options()).report;
+    assert_eq!(report.tokens.len(), 1);
+    let gap = report.gaps.first().expect("the other is told");
+    assert_eq!(gap.flow, "Workflows/Bad.json");
+    assert!(gap.words.starts_with("it is no JSON"), "{}", gap.words);
+}
+
+#[test]
+fn what_is_no_json_is_called_by_its_name() {
+    for (text, words) in [
+        ("<!DOCTYPE html><html>sign in</html>", "a web page"),
+        ("<?xml version=\"1.0\"?><a/>", "XML"),
+        ("resource la 'Microsoft.Logic/workflows@2019-05-01' = {}", "az bicep build"),
+    ] {
+        let found = reason(text.as_bytes()).to_string();
+        assert!(found.contains(words), "{found}");
+    }
+}
+
+#[test]
+fn texts_that_double_with_each_action_dont_fill_the_memory() {
+    let mut actions = serde_json::Map::new();
+    actions.insert("C0".to_owned(), json!({ "type": "Compose", "inputs": "0123456789abcdef", "runAfter": {} }));
+    for number in 1..40 {
+        let before = format!("C{}", number - 1);
+        let inputs = format!("@{{outputs('{before}')}}@{{outputs('{before}')}}");
+        let action = json!({ "type": "Compose", "inputs": inputs, "runAfter": { before: ["Succeeded"] } });
+        actions.insert(format!("C{number}"), action);
+    }
+    assert!(!import_json(&json!({ "triggers": {}, "actions": actions })).report.is_complete());
+}
+
+#[test]
+fn values_that_are_nested_by_each_action_dont_overflow_the_stack() {
+    let mut actions = serde_json::Map::new();
+    for number in 0..300 {
+        let inner = if number == 0 { "utcNow()".to_owned() } else { format!("outputs('C{}')", number - 1) };
+        let inputs = format!("@{}{inner}{}", "createArray(".repeat(60), ")".repeat(60));
+        let after = if number == 0 { json!({}) } else { json!({ format!("C{}", number - 1): ["Succeeded"] }) };
+        actions.insert(format!("C{number}"), json!({ "type": "Compose", "inputs": inputs, "runAfter": after }));
+    }
+    assert!(!import_json(&json!({ "triggers": {}, "actions": actions })).report.is_complete());
+}
+
+#[test]
+fn more_actions_than_a_platform_allows_are_refused() {
+    let many: serde_json::Map<_, _> =
+        (0..5_001).map(|number| (format!("A{number}"), json!({ "type": "Compose", "inputs": 1 }))).collect();
+    assert_eq!(reason(&definition(&many.into())), ReadReason::TooMuch);
 }
 
 #[test]

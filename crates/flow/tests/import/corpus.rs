@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flow::{Credential, Flow};
 use serde_json::{Value, json};
 
-use super::{archive, options};
+use super::{archive, options, result};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows")
@@ -137,9 +137,7 @@ fn differences(case: &str) -> Vec<String> {
     if !same {
         found.push(format!("actions a day: expected {wanted:?}, found {day:?}"));
     }
-    if let Err(error) = import.toml.parse::<toml::Table>() {
-        found.push(format!("the result is no TOML: {error}\n{}", import.toml));
-    }
+    found.extend(report.tokens.iter().flat_map(|token| result::differences(&import.toml, token)));
     found
 }
 

@@ -3,7 +3,11 @@
 mod bad_input;
 mod corpus;
 mod generated;
+mod result;
 mod secrets;
+mod several;
+mod silence;
+mod written;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
@@ -24,6 +28,7 @@ fn options() -> Options {
         }],
         vaults: BTreeMap::new(),
         shadow: false,
+        data: None,
     }
 }
 

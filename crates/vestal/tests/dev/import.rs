@@ -1,8 +1,11 @@
 //! From the hand-built flow to Vestal: the recipe's flow is imported, `serve` is started on the result, and whoever read
 //! the token from their key vault goes on doing so. A second Vestal plays the key vault, a certified OAuth server the API.
 
-use std::process::Command;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::certificate::Certificate;
@@ -78,7 +81,7 @@ ca = ["{ca}", "{api_ca}"]
 
     // What stood in the flow in clear text is in the vault, marked.
     let mut show = vestal(&folder);
-    show.arg("--config").arg(&config).args(["secret", "show", "home/dev-client-secret", "--json"]);
+    show.arg("--config").arg(&config).args(["secret", "show", "home/dev-sign-in-secret", "--json"]);
     let kept: Value = serde_json::from_str(&said(show)).expect("--json prints JSON");
     assert!(kept["version"]["tags"]["vestal-change-this"].is_string(), "{kept:#}");
 }
@@ -106,7 +109,7 @@ fn an_import_that_fails_leaves_no_file() {
     let output = import.output().expect("it can be started");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("nothing was written") && !stderr.contains("FLOW_CLIENT_SECRET"), "{stderr}");
+    assert!(stderr.contains("no configuration was written") && !stderr.contains("FLOW_CLIENT_SECRET"), "{stderr}");
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).expect("it can be listed").flatten().map(|entry| entry.file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("toml")), "{left:?}");
@@ -127,7 +130,7 @@ fn of_several_imports_at_once_into_one_file_one_writes_it_and_none_is_lost_in_si
                 .arg(&export)
                 .arg("--out")
                 .arg(&config);
-            import.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+            import.stdout(Stdio::null()).stderr(Stdio::piped());
             import.spawn().expect("it can be started")
         })
         .collect();
@@ -139,4 +142,138 @@ fn of_several_imports_at_once_into_one_file_one_writes_it_and_none_is_lost_in_si
     for end in ends.iter().filter(|end| !end.status.success()) {
         assert!(String::from_utf8_lossy(&end.stderr).starts_with("error:"), "{end:?}");
     }
+}
+
+/// The recipe's flow as it is exported, with a real authority.
+fn exported() -> String {
+    FLOW.replace("https://login.example.com/TENANT", "https://login.microsoftonline.com/contoso.onmicrosoft.com")
+}
+
+/// Imports the flow of a file in the folder into `vestal.toml` there, with more arguments.
+fn import(folder: &Folder, export: &str, more: &[&str]) -> Output {
+    let mut import = vestal(folder);
+    import.args(["import", "flow"]).arg(folder.path().join(export));
+    import.arg("--out").arg(folder.path().join("vestal.toml")).args(more);
+    import.output().expect("it can be started")
+}
+
+const KNOWN: [&str; 2] = ["--key-vault", "shared_keyvault=contoso"];
+
+#[track_caller]
+fn ends(output: &Output, exit: i32, words: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(exit), "{stderr}");
+    assert!(stderr.contains(words), "{stderr}");
+    assert!(!stderr.contains("FLOW_CLIENT_SECRET"), "{stderr}");
+}
+
+/// The names of what is in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("it can be listed");
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_secret_that_was_changed_since_is_never_overwritten_by_the_one_in_the_flow() {
+    let folder = Folder::new();
+    folder.write("flow.json", &exported());
+    ends(&import(&folder, "flow.json", &KNOWN), 0, "contoso-sign-in-secret holds");
+    ends(&import(&folder, "flow.json", &[KNOWN[0], KNOWN[1], "--force"]), 0, "held the client secret");
+    // As told, somebody gives Vestal another. The configuration is that of a port that is free.
+    let config = folder.path().join("vestal.toml");
+    let written = std::fs::read_to_string(&config).expect("it is there");
+    let listen = format!("[server]\nlisten = \"127.0.0.1:{}\"\n[observe]\nlisten = \"127.0.0.1:0\"\n", free_port());
+    folder.write("serve.toml", &(written + &listen));
+    let serve = Running::start(vestal(&folder).args(["serve", "--config"]).arg(folder.path().join("serve.toml")));
+    serve.line(says_ready);
+    let in_vault = || {
+        let mut get = vestal(&folder);
+        said({
+            get.arg("--config").arg(&config).args(["get", "home/contoso-sign-in-secret"]);
+            get
+        })
+    };
+    assert_eq!(in_vault().trim(), "FLOW_CLIENT_SECRET");
+    // It runs, so that it is asked: first with the same value there, then with the new one.
+    ends(&import(&folder, "flow.json", &[KNOWN[0], KNOWN[1], "--force"]), 0, "held the client secret");
+    let mut set = vestal(&folder);
+    set.arg("--config").arg(&config).args(["secret", "set", "home/contoso-sign-in-secret"]);
+    fed(set, "changed-since");
+    ends(&import(&folder, "flow.json", &[KNOWN[0], KNOWN[1], "--force"]), 2, "stays as it is");
+    assert_eq!(in_vault().trim(), "changed-since");
+    serve.signal(Signal::TERM);
+    let (status, ..) = serve.stop();
+    assert!(status.success(), "{status}");
+    // It doesn't run.
+    ends(&import(&folder, "flow.json", &[KNOWN[0], KNOWN[1], "--force"]), 2, "stays as it is");
+}
+
+#[test]
+fn what_cant_be_a_configuration_is_told_of_its_flow_and_action_and_no_file_is_written() {
+    let folder = Folder::new();
+    // The provider that Vestal knows gives no token without a scope.
+    folder.write(
+        "flow.json",
+        &exported()
+            .replace("https://api.example.com/token", "https://discord.com/api/oauth2/token")
+            .replace("&scope=api:read", ""),
+    );
+    let output = import(&folder, "flow.json", &KNOWN);
+    ends(&output, 2, "no file was written");
+    let report = String::from_utf8_lossy(&output.stdout);
+    let line = report.lines().find(|line| line.contains("`scope`")).expect("the report says it");
+    assert!(line.starts_with("  - flow, `HTTP_3`: ") && !report.contains("-->"), "{report}");
+    assert!(report.contains("Unsafe in the flow"), "the rest of the report is there: {report}");
+    assert_eq!(names(folder.path()), ["flow.json"]);
+}
+
+#[test]
+fn secrets_go_into_the_data_folder_that_is_named_and_the_result_names_it() {
+    let folder = Folder::new();
+    folder.write("flow.json", &exported());
+    let data = folder.path().join("elsewhere");
+    let named = data.to_str().expect("it is text");
+    ends(&import(&folder, "flow.json", &[KNOWN[0], KNOWN[1], "--dir", named]), 0, "contoso-sign-in-secret holds");
+    assert!(data.join("store.sqlite").exists() && !folder.path().join("vestal-data").exists());
+    let written = std::fs::read_to_string(folder.path().join("vestal.toml")).expect("it is there");
+    assert!(written.contains(&format!("[store]\ndata = {named:?}\n")), "{written}");
+}
+
+#[test]
+fn nothing_is_begun_where_the_file_cant_be_written_and_a_link_stays_one() {
+    let folder = Folder::new();
+    folder.write("flow.json", &exported());
+    let mut nowhere = vestal(&folder);
+    nowhere.args(["import", "flow"]).arg(folder.path().join("flow.json")).args(KNOWN);
+    nowhere.arg("--out").arg(folder.path().join("no/such/vestal.toml"));
+    ends(&nowhere.output().expect("it can be started"), 1, "nothing was written");
+    assert_eq!(names(folder.path()), ["flow.json"]);
+
+    let real = folder.write("real.toml", "");
+    std::os::unix::fs::symlink(&real, folder.path().join("vestal.toml")).expect("a link can be made");
+    ends(&import(&folder, "flow.json", &[KNOWN[0], KNOWN[1], "--force"]), 0, "taken over");
+    assert!(folder.path().join("vestal.toml").is_symlink());
+    assert!(std::fs::read_to_string(&real).expect("it is there").contains("[token.api-oauth-token]"));
+}
+
+#[test]
+fn a_connection_that_no_flow_has_is_told_before_anything_is_written() {
+    let folder = Folder::new();
+    folder.write("flow.json", &exported());
+    let output = import(&folder, "flow.json", &["--key-vault", "shared_keyvalt=contoso"]);
+    ends(&output, 2, "no flow reads a secret by the connection `shared_keyvalt`");
+    let output = import(&folder, "flow.json", &[KNOWN[0], KNOWN[1], KNOWN[0], "shared_keyvault=other"]);
+    ends(&output, 2, "two vaults of `shared_keyvault`");
+    assert_eq!(names(folder.path()), ["flow.json"]);
+}
+
+/// Gives a command its standard input; it must end well.
+fn fed(mut command: Command, input: &str) {
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it can be started");
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+    assert!(child.wait().expect("it ends").success());
 }

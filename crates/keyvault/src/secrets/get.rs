@@ -50,7 +50,8 @@ impl<S: Store> KeyVault<S> {
         if !allowed.is_allowed() || !row.enabled {
             return None;
         }
-        let body = self.opened(Wording { host, api }, current.name.as_written(), row).ok()?;
+        let body =
+            self.opened(Wording { host, api, retention: vault.retention }, current.name.as_written(), row).ok()?;
         let call = Call { ask, host, vault, directory, caller, operation: Operation::SecretGet };
         self.audit.read(&call.entry(current.name.as_written(), Some(row.version), AuditOutcome::Allowed));
         self.counters.count(Operation::SecretGet, AuditOutcome::Allowed);

@@ -5,6 +5,7 @@ mod any_request;
 mod apps;
 mod audit;
 mod authority;
+mod deleted;
 mod hot_path;
 mod oddities;
 mod paging;

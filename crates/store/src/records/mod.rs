@@ -7,6 +7,7 @@
 
 mod cache;
 mod definitions;
+mod deleted;
 mod deliveries;
 mod secrets;
 mod tokens;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 pub use self::cache::CACHE_BYTES;
 use self::cache::Cache;
 pub use self::definitions::Declared;
+pub use self::deleted::{BackUpError, Deleted};
 pub use self::deliveries::{
     Delivery, DeliveryFailure, DeliveryState, ForeignChange, Gap, MOST_TARGETS, ShadowLog, ShadowLook,
 };
@@ -50,6 +52,10 @@ type OnWrite = Box<dyn Fn(&VaultName, &SecretName) + Send + Sync>;
 pub enum RecordError {
     /// There is no such thing.
     NotFound,
+    /// There is a secret of this name.
+    Exists,
+    /// The secret of this name is deleted, and can be recovered: its name is taken until then.
+    Deleted,
     /// Others wrote it again and again at the same time; nothing was changed.
     Contended,
     /// The store failed.
@@ -62,6 +68,8 @@ impl fmt::Display for RecordError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => out.write_str("there is no such record"),
+            Self::Exists => out.write_str("there is a secret of this name"),
+            Self::Deleted => out.write_str("the secret is deleted: recover it, or purge it to use its name anew"),
             Self::Contended => out.write_str("others keep changing it at the same time: try again"),
             Self::Store(error) => error.fmt(out),
             Self::Sealed(what) => write!(
@@ -163,7 +171,10 @@ impl<S: Store> Records<S> {
         let mut touched = BTreeSet::new();
         for write in writes {
             match write {
-                Write::Secret { row, .. } => touched.insert((row.vault.clone(), row.name.clone())),
+                Write::Secret { row, .. } | Write::RecoverSecret { row, .. } => {
+                    touched.insert((row.vault.clone(), row.name.clone()))
+                }
+                Write::DeleteSecret { row, .. } => touched.insert((row.secret.vault.clone(), row.secret.name.clone())),
                 Write::Version(row) | Write::AmendVersion { row, .. } => {
                     touched.insert((row.vault.clone(), row.name.clone()))
                 }

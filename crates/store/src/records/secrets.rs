@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vault::{Keyring, RecordTag, SecretBody, SecretName, VaultName, VersionId};
+use vault::{Keyring, Place, RecordTag, Sealed, SecretBody, SecretName, VaultName, VersionId};
 use zeroize::Zeroizing;
 
 use super::{CONFLICT_RETRIES, RecordError, Records, unopened};
@@ -189,12 +189,15 @@ impl<S: Store> Records<S> {
     /// at once and the generation stays.
     ///
     /// # Errors
-    /// Why it was not written; nothing was then.
+    /// [`RecordError::Deleted`], or why it was not written; nothing was then.
     pub async fn set(&self, new: NewSecret) -> Result<WrittenVersion, RecordError> {
         for _ in 0..CONFLICT_RETRIES {
             let existing = match self.current(&new.vault, &new.name).await {
                 Ok(current) => Some(current),
-                Err(RecordError::NotFound) => None,
+                Err(RecordError::NotFound) => {
+                    self.expect_not_deleted(&new.vault, &new.name).await?;
+                    None
+                }
                 Err(error) => return Err(error),
             };
             let (mut writes, version) = self.new_version(existing.as_deref(), &new, 0, None);
@@ -279,27 +282,8 @@ impl<S: Store> Records<S> {
     ) -> (Vec<Write>, VersionRow) {
         let as_written = existing.map_or(&new.name, |current| &current.name);
         let keep_versions = keep_versions.or_else(|| existing.and_then(|current| current.keep_versions));
-        let mut version = VersionRow {
-            vault: new.vault.clone(),
-            name: as_written.clone(),
-            version: VersionId(self.entropy.bytes16()),
-            created: new.now,
-            enabled: new.enabled,
-            not_before: new.not_before,
-            expires: new.expires,
-            generation,
-            sealed: vault::Sealed::pending(),
-        };
-        version.sealed = self.seal(&version.place(), &new.body.encode());
-        let mut secret = SecretRow {
-            vault: new.vault.clone(),
-            name: as_written.clone(),
-            current: version.version,
-            changed: new.now,
-            keep_versions,
-            sealed: vault::Sealed::pending(),
-        };
-        secret.sealed = self.seal(&secret.place(), as_written.as_written().as_bytes());
+        let version = self.version_row(as_written, new, generation);
+        let secret = self.secret_row(&new.vault, as_written, &version, new.now, keep_versions);
         let mut writes = vec![
             Write::Version(version.clone()),
             Write::Secret { row: secret, replaces: existing.map(|current| current.tag) },
@@ -310,9 +294,36 @@ impl<S: Store> Records<S> {
         (writes, version)
     }
 
+    /// The row of a version that is made now.
+    pub(super) fn version_row(&self, as_written: &SecretName, new: &NewSecret, generation: u64) -> VersionRow {
+        let mut version = VersionRow {
+            vault: new.vault.clone(),
+            name: as_written.clone(),
+            version: VersionId(self.entropy.bytes16()),
+            created: new.now,
+            enabled: new.enabled,
+            not_before: new.not_before,
+            expires: new.expires,
+            generation,
+            sealed: Sealed::pending(),
+        };
+        version.sealed = self.seal(&version.place(), &new.body.encode());
+        version
+    }
+
     fn name_as_written(&self, row: &SecretRow) -> Result<SecretName, RecordError> {
         let what = || format!("secret {} of vault {}", row.name.folded(), row.vault.as_str());
-        let body = self.open(&row.place(), &row.sealed, what)?;
+        self.name_in(&row.place(), &row.sealed, what)
+    }
+
+    /// The name in a secret's record.
+    pub(super) fn name_in(
+        &self,
+        place: &Place,
+        sealed: &Sealed,
+        what: impl Fn() -> String,
+    ) -> Result<SecretName, RecordError> {
+        let body = self.open(place, sealed, &what)?;
         core::str::from_utf8(&body)
             .ok()
             .and_then(|name| SecretName::parse(name).ok())

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::peers::{node, python, succeeds};
+use crate::peers::{node, old_python, python, succeeds};
 use crate::process::{Dev, Folder};
 
 #[test]
@@ -34,6 +34,29 @@ fn the_python_sdk_sets_gets_lists_updates_and_is_refused_as_by_key_vault() {
     let summary: Value =
         serde_json::from_str(&succeeds(python("crud.py", &folder), &dev)).expect("the script prints JSON");
     assert!(summary["checks"].as_u64().is_some_and(|checks| checks >= 15), "{summary}");
+}
+
+#[test]
+fn every_method_of_the_python_sdk_does_what_it_does_at_key_vault() {
+    for python in [python, old_python] {
+        let folder = Folder::new();
+        let dev = Dev::start(&folder);
+        let summary = succeeds(python("every_method.py", &folder), &dev);
+        let summary: Value = serde_json::from_str(&summary).expect("the script prints JSON");
+        // Both clients have eleven or twelve, and newer ones one more.
+        assert!(summary["methods"].as_u64().is_some_and(|methods| methods >= 24), "{summary}");
+    }
+}
+
+#[test]
+fn every_method_of_the_javascript_sdk_does_what_it_does_at_key_vault() {
+    for script in ["node/newest.mjs", "node-old/oldest.mjs"] {
+        let folder = Folder::new();
+        let dev = Dev::start(&folder);
+        let summary = succeeds(node(script, &folder), &dev);
+        let summary: Value = serde_json::from_str(&summary).expect("the script prints JSON");
+        assert_eq!(summary["methods"], 12, "{summary}");
+    }
 }
 
 #[test]

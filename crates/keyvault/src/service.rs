@@ -14,7 +14,7 @@ use vault::{SecretName, VaultName};
 use crate::ask::{Ask, Now};
 use crate::authority::Limits;
 use crate::counters::{Counters, RequestCount};
-use crate::directory::{self, Directory, DirectoryError};
+use crate::directory::{self, Directory, DirectoryError, Retention};
 use crate::error::Refusal;
 use crate::headers::{HeaderTemplates, RequestIds};
 use crate::operation::Operation;
@@ -249,6 +249,11 @@ impl<S: Store> KeyVault<S> {
     /// The tenant's GUID.
     pub fn tenant(&self) -> String {
         self.directory().tenant.clone()
+    }
+
+    /// What becomes of a vault's deleted secrets; `None` where there is no such vault.
+    pub fn retention(&self, vault: &VaultName) -> Option<Retention> {
+        self.directory().vault(vault.as_str()).map(|vault| vault.retention)
     }
 
     /// The vaults, by name.

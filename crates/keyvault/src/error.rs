@@ -69,6 +69,8 @@ pub(crate) enum Refusal {
     SecretNotFound(String),
     /// There is no such deleted secret.
     DeletedSecretNotFound(String),
+    /// What the client made its write depend on isn't so.
+    Precondition,
     /// There is a deleted secret of this name, which stands in the way. The text is its name.
     SecretDeleted(String),
     /// There is a secret of this name, which stands in the way of a restore. The text is its name.
@@ -226,6 +228,11 @@ impl Refusal {
             Self::DeletedSecretNotFound(name) => {
                 shape(S::NOT_FOUND, "SecretNotFound", &format!("Deleted Secret not found: {name}"))
             }
+            Self::Precondition => shape(
+                S::PRECONDITION_FAILED,
+                "PreconditionFailed",
+                "The secret is another by now, or is not there, or is: read it again. Nothing was changed.",
+            ),
             Self::SecretDeleted(name) => because(
                 "ObjectIsDeletedButRecoverable",
                 shape(

@@ -19,6 +19,7 @@ mod bundle;
 mod counters;
 mod directory;
 mod error;
+mod etag;
 mod headers;
 mod json;
 mod operation;

@@ -12,7 +12,7 @@ mod parameters;
 mod set;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use store::{AuditEntry, AuditOutcome, RecordError, Store};
 use vault::{Decision, SecretName, VersionId, decide};
@@ -53,11 +53,13 @@ struct Done {
     body: Vec<u8>,
     /// The version that was read.
     version: Option<VersionId>,
+    /// What is said beside the body.
+    headers: HeaderMap,
 }
 
 impl From<Vec<u8>> for Done {
     fn from(body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, body, version: None }
+        Self { status: StatusCode::OK, body, version: None, headers: HeaderMap::new() }
     }
 }
 
@@ -103,7 +105,11 @@ impl<S: Store> KeyVault<S> {
             self.audit.read(&call.entry(name, version, outcome));
         }
         match result {
-            Ok(done) => self.vault_answer(ask, done.status, done.body),
+            Ok(done) => {
+                let mut answer = self.vault_answer(ask, done.status, done.body);
+                answer.headers_mut().extend(done.headers);
+                answer
+            }
             Err(refusal) => self.refused(ask, &refusal),
         }
     }
@@ -169,15 +175,12 @@ impl<S: Store> KeyVault<S> {
             .map(Done::from);
         };
         match call.operation {
-            O::SecretGet => {
-                let (body, version) = self.get(&checked, &name).await?;
-                return Ok(Done { version: Some(version), ..Done::from(body) });
-            }
+            O::SecretGet => return self.get(&checked, &name).await,
             O::SecretPurge => {
                 self.purge(&checked, &name).await?;
                 return Ok(Done { status: StatusCode::NO_CONTENT, ..Done::from(Vec::new()) });
             }
-            O::SecretSet => self.set(&checked, name).await,
+            O::SecretSet => return self.set(&checked, name).await,
             O::SecretUpdate => self.update(&checked, &name).await,
             O::SecretListVersions => self.list_versions(&checked, &name).await,
             O::SecretDelete => self.delete(&checked, &name).await,
@@ -244,6 +247,7 @@ impl<'r> Checked<'r> {
     fn failed(&self, name: &SecretName, error: RecordError) -> Refusal {
         match error {
             RecordError::NotFound => self.not_found(name),
+            RecordError::Unmet => Refusal::Precondition,
             RecordError::Deleted => Refusal::SecretDeleted(name.to_string()),
             error => Refusal::Record(error),
         }

@@ -6,6 +6,7 @@ mod apps;
 mod audit;
 mod authority;
 mod deleted;
+mod etag;
 mod hot_path;
 mod oddities;
 mod paging;

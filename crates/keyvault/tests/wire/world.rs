@@ -202,7 +202,7 @@ impl From<Response<Bytes>> for Answer {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.to_vec()).unwrap();
         let body = match parts.status {
-            StatusCode::NO_CONTENT => Value::Null,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Value::Null,
             _ => serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")),
         };
         Self { status: parts.status, headers: parts.headers, body, text }

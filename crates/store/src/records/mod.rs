@@ -26,7 +26,7 @@ pub use self::deleted::{BackUpError, Deleted};
 pub use self::deliveries::{
     Delivery, DeliveryFailure, DeliveryState, ForeignChange, Gap, MOST_TARGETS, ShadowLog, ShadowLook,
 };
-pub use self::secrets::{Amendment, Current, NewSecret, WrittenVersion};
+pub use self::secrets::{Amendment, Current, Danger, NewSecret, WrittenVersion};
 pub use self::tokens::{Attempt, GENERATION_TAG, KEEP_ATTEMPTS, Outcome, Promotion, Token};
 use crate::damage::Damage;
 use crate::port::{CommitError, Entropy, Store, StoreError, Write};
@@ -54,6 +54,8 @@ pub enum RecordError {
     NotFound,
     /// There is a secret of this name.
     Exists,
+    /// What the write was to depend on isn't so.
+    Unmet,
     /// The secret of this name is deleted, and can be recovered: its name is taken until then.
     Deleted,
     /// Others wrote it again and again at the same time; nothing was changed.
@@ -68,6 +70,7 @@ impl fmt::Display for RecordError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => out.write_str("there is no such record"),
+            Self::Unmet => out.write_str("it is another by now"),
             Self::Exists => out.write_str("there is a secret of this name"),
             Self::Deleted => out.write_str("the secret is deleted: recover it, or purge it to use its name anew"),
             Self::Contended => out.write_str("others keep changing it at the same time: try again"),

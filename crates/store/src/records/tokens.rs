@@ -327,9 +327,11 @@ impl<S: Store> Records<S> {
 fn unwritten(error: RecordError) -> CommitError {
     match error {
         RecordError::Store(error) => CommitError::Store(error),
-        RecordError::NotFound | RecordError::Exists | RecordError::Deleted | RecordError::Contended => {
-            CommitError::Conflict
-        }
+        RecordError::NotFound
+        | RecordError::Unmet
+        | RecordError::Exists
+        | RecordError::Deleted
+        | RecordError::Contended => CommitError::Conflict,
         RecordError::Sealed(what) => CommitError::Store(StoreError::Damaged(what)),
     }
 }

@@ -24,6 +24,6 @@ pub use port::{Answer, Claim, CommitError, Entropy, Lease, Store, StoreError, Wr
 pub use records::{
     Amendment, Attempt, BackUpError, CACHE_BYTES, Current, Danger, Declared, Deleted, Delivery, DeliveryFailure,
     DeliveryState, ForeignChange, GENERATION_TAG, Gap, KEEP_ATTEMPTS, MOST_TARGETS, NewSecret, Outcome, Promotion,
-    RecordError, Records, ShadowLog, ShadowLook, Token, WrittenVersion,
+    RecordError, Records, SetCondition, ShadowLog, ShadowLook, Token, WrittenVersion,
 };
 pub use target::{Held, Mark, Parcel, Target, TargetAnswer, TargetError, TargetErrorKind, TargetPace};

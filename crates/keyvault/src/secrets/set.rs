@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::header;
 use secret::Secret;
-use store::{Amendment, AuditOutcome, Current, NewSecret, Store};
+use store::{Amendment, AuditOutcome, Current, NewSecret, SetCondition, Store};
 use vault::{SecretBody, SecretName};
 
 use super::parameters::{SetParameters, UpdateParameters};
@@ -43,8 +43,7 @@ impl<S: Store> KeyVault<S> {
         let holds = |current: Option<&Current>| {
             precondition.holds(current.map(|current| ETag::of(&current.version, retention)))
         };
-        let condition: Option<&(dyn Fn(Option<&Current>) -> bool + Send + Sync)> =
-            if precondition.is_any() { Some(&holds) } else { None };
+        let condition: Option<&SetCondition<'_>> = if precondition.is_any() { Some(&holds) } else { None };
         let written = self.records.set_if(new, condition).await.map_err(|error| checked.failed(&name, error))?;
         let mut done = Done::from(bundle::bundle(
             checked.wording(),

@@ -213,7 +213,7 @@ fn a_backup_that_was_changed_is_refused_and_changes_nothing() {
     ask(&world, &owner, "DELETE", "/secrets/api");
     ask(&world, &owner, "DELETE", "/deletedsecrets/api");
     let bytes = URL_SAFE_NO_PAD.decode(&text).expect("it is base64url");
-    let mut flipped = bytes.clone();
+    let mut flipped = bytes;
     *flipped.last_mut().expect("it isn't empty") ^= 1;
     for value in [
         String::new(),

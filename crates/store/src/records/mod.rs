@@ -26,7 +26,7 @@ pub use self::deleted::{BackUpError, Deleted};
 pub use self::deliveries::{
     Delivery, DeliveryFailure, DeliveryState, ForeignChange, Gap, MOST_TARGETS, ShadowLog, ShadowLook,
 };
-pub use self::secrets::{Amendment, Current, Danger, NewSecret, WrittenVersion};
+pub use self::secrets::{Amendment, Current, Danger, NewSecret, SetCondition, WrittenVersion};
 pub use self::tokens::{Attempt, GENERATION_TAG, KEEP_ATTEMPTS, Outcome, Promotion, Token};
 use crate::damage::Damage;
 use crate::port::{CommitError, Entropy, Store, StoreError, Write};

@@ -72,6 +72,9 @@ pub struct NewSecret {
     pub now: i64,
 }
 
+/// What a write depends on: the current version that is there, or that none is.
+pub type SetCondition<'c> = dyn Fn(Option<&Current>) -> bool + Send + Sync + 'c;
+
 /// What changes on a version; `None` leaves as it is. A value never changes.
 #[derive(Default)]
 pub struct Amendment {
@@ -241,7 +244,7 @@ impl<S: Store> Records<S> {
     pub async fn set_if(
         &self,
         new: NewSecret,
-        condition: Option<&(dyn Fn(Option<&Current>) -> bool + Send + Sync)>,
+        condition: Option<&SetCondition<'_>>,
     ) -> Result<WrittenVersion, RecordError> {
         for _ in 0..CONFLICT_RETRIES {
             let existing = match self.current(&new.vault, &new.name).await {

@@ -35,7 +35,7 @@ pub(super) fn back_up(arguments: &BackupArguments, session: &mut Session) -> Res
     let backup: SecretBackup = client.post(&format!("{path}/backup"))?;
     if let Some(out) = &arguments.out {
         std::fs::write(out, &backup.value)
-            .map_err(|error| Problem::io(&format!("{} can't be written", out.display()), &error))?;
+            .map_err(|error| Problem::io(format!("{} can't be written", out.display()), &error))?;
         if session.json {
             return session.output.json(&serde_json::json!({ "out": out.display().to_string() }));
         }
@@ -47,7 +47,7 @@ pub(super) fn back_up(arguments: &BackupArguments, session: &mut Session) -> Res
 pub(super) fn restore(arguments: &RestoreArguments, session: &mut Session) -> Result<(), Problem> {
     let file = &arguments.file;
     let value = std::fs::read_to_string(file)
-        .map_err(|error| Problem::io(&format!("{} can't be read", file.display()), &error))?;
+        .map_err(|error| Problem::io(format!("{} can't be read", file.display()), &error))?;
     let client = session.client()?;
     let vault = session.one_vault(&client)?;
     let backup = SecretBackup { value: value.trim().to_owned() };

@@ -1,7 +1,7 @@
 //! The peers: programs that aren't ours and that tests talk to, such as the Azure SDKs and a certified OAuth server.
 //!
 //! [`install`] puts them where tests look for them and says what it installs. What is there and of the right version is
-//! left alone, so that a second run takes no time. Each is pinned: `peers/python/requirements.txt` and the
+//! left alone, so that a second run takes no time. Each is pinned: the `requirements*.txt` of `peers/python` and the
 //! `package-lock.json` beside each Node peer.
 
 use std::fs;
@@ -24,7 +24,9 @@ const OLDEST_NODE: u32 = 20;
 pub(crate) fn install(place: &Place) -> Result<(), String> {
     let mut debian = Debian::new();
     names_under_localhost(&mut debian)?;
-    python(place, &mut debian)?;
+    for (environment, list) in [("venv", "requirements.txt"), ("venv-old", "requirements-old.txt")] {
+        python(&place.peers().join(environment), place, list, &mut debian)?;
+    }
     node(place, &mut debian)
 }
 
@@ -49,21 +51,21 @@ fn resolves_to_loopback(host: &str) -> bool {
     !addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback())
 }
 
-/// A virtual environment of Python's under the target folder.
-fn python(place: &Place, debian: &mut Debian) -> Result<(), String> {
-    let folder = place.peers().join("venv");
-    let wanted = place.root.join("peers/python/requirements.txt");
-    let stamp = Stamp::new(&wanted, &folder)?;
-    if stamp.is_current() && answers(&place.python().to_string_lossy(), ["-c", "import azure.keyvault.secrets"]) {
-        println!("Python packages: there, as peers/python/requirements.txt has them");
+/// A virtual environment of Python's, with the packages of a list.
+fn python(folder: &Path, place: &Place, list: &str, debian: &mut Debian) -> Result<(), String> {
+    let wanted = place.root.join("peers/python").join(list);
+    let python = folder.join("bin/python");
+    let stamp = Stamp::new(&wanted, folder)?;
+    if stamp.is_current() && answers(&python.to_string_lossy(), ["-c", "import azure.keyvault.secrets"]) {
+        println!("Python packages: there, as peers/python/{list} has them");
         return Ok(());
     }
     if !answers("python3", ["-c", "import ensurepip, venv"]) {
         debian.install("python3-venv", "python3 can't make a virtual environment")?;
     }
-    println!("installing, by pip into {}: the packages of peers/python/requirements.txt", folder.display());
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    run(Command::new(place.python())
+    println!("installing, by pip into {}: the packages of peers/python/{list}", folder.display());
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+    run(Command::new(python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "-r"])
         .arg(&wanted))?;
     stamp.set()
@@ -83,7 +85,7 @@ fn node(place: &Place, debian: &mut Debian) -> Result<(), String> {
             "the peers need Node {OLDEST_NODE} or newer; `node --version` is older: install a newer one"
         ));
     }
-    for peer in ["oidc", "node"] {
+    for peer in ["oidc", "node", "node-old"] {
         let folder = place.root.join("peers").join(peer);
         let packages = folder.join("node_modules");
         let stamp = Stamp::new(&folder.join("package-lock.json"), &packages)?;

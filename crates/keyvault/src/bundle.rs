@@ -3,6 +3,7 @@
 use store::rows::VersionRow;
 use vault::{SecretBody, SecretBodyView};
 
+use crate::directory::Retention;
 use crate::json::JsonWriter;
 use crate::version::ApiVersion;
 
@@ -12,6 +13,14 @@ pub(crate) struct Wording<'a> {
     /// The Host as the client wrote it: SDKs take the vault's address out of identifiers.
     pub(crate) host: &'a str,
     pub(crate) api: ApiVersion,
+    pub(crate) retention: Retention,
+}
+
+/// When a secret was deleted and from when on it is purged, in Unix seconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Deletion {
+    pub(crate) deleted: i64,
+    pub(crate) purged_at: i64,
 }
 
 /// The members that stand in a version's sealed body.
@@ -65,6 +74,42 @@ pub(crate) fn bundle<'t>(
     json.finish()
 }
 
+/// A `DeletedSecretBundle`, which has no value.
+pub(crate) fn deleted_bundle<'t>(
+    wording: Wording<'_>,
+    name: &str,
+    row: &VersionRow,
+    deletion: Deletion,
+    details: Details<'_, impl Iterator<Item = (&'t str, &'t str)>>,
+) -> Vec<u8> {
+    let mut json = JsonWriter::with_capacity(BUNDLE_BYTES);
+    deleted_item(&mut json, wording, name, row, true, deletion, details);
+    json.finish()
+}
+
+/// Appends an item of a list: `DeletedSecretItem`. Its id is that of the secret as it was.
+pub(crate) fn deleted_item<'t>(
+    json: &mut JsonWriter,
+    wording: Wording<'_>,
+    name: &str,
+    row: &VersionRow,
+    with_version: bool,
+    deletion: Deletion,
+    details: Details<'_, impl Iterator<Item = (&'t str, &'t str)>>,
+) {
+    json.raw("{\"recoveryId\":\"https://");
+    json.raw(wording.host);
+    json.raw("/deletedsecrets/");
+    json.raw(name);
+    json.raw("\",\"deletedDate\":");
+    json.number(deletion.deleted);
+    json.raw(",\"scheduledPurgeDate\":");
+    json.number(deletion.purged_at);
+    json.raw(",");
+    members(json, wording, name, row, with_version, details);
+    json.raw("}");
+}
+
 /// Appends an item of a list: `SecretItem`. The id carries the version in lists of versions alone.
 pub(crate) fn item<'t>(
     json: &mut JsonWriter,
@@ -113,9 +158,12 @@ fn members<'t>(
     json.number(row.created);
     json.raw(",\"updated\":");
     json.number(details.updated);
-    json.raw(",\"recoveryLevel\":\"Recoverable+Purgeable\"");
+    json.raw(",\"recoveryLevel\":\"");
+    json.raw(wording.retention.recovery_level());
+    json.raw("\"");
     if wording.api.tells_recoverable_days() {
-        json.raw(",\"recoverableDays\":90");
+        json.raw(",\"recoverableDays\":");
+        json.number(i64::from(wording.retention.days));
     }
     json.raw("}");
     let mut separator = ",\"tags\":{";

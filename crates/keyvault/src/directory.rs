@@ -17,12 +17,66 @@ use crate::signing::{KeyError, KeyUse, Rotation, SigningKey, StoredKey, read_sec
 const NAME: &str = "directory";
 
 /// A vault as it is declared: the body of a definition of kind [`DefinitionKind::Vault`], whose name is the vault's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultDefinition {
     /// What the vault tells a client that has no token.
     #[serde(default)]
     pub challenge: Challenge,
+    /// How many days a deleted secret can be recovered: 7 to 90, as in Azure Key Vault.
+    #[serde(default = "most_days")]
+    pub retention_days: u8,
+    /// Whether a deleted secret can't be purged before these days are over.
+    #[serde(default)]
+    pub purge_protection: bool,
+}
+
+impl Default for VaultDefinition {
+    fn default() -> Self {
+        Self { challenge: Challenge::default(), retention_days: Retention::MAX_DAYS, purge_protection: false }
+    }
+}
+
+fn most_days() -> u8 {
+    Retention::MAX_DAYS
+}
+
+/// How long a deleted secret stays, and whether it can be destroyed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// In days.
+    pub days: u8,
+    /// Whether nobody can purge before these days are over.
+    pub purge_protection: bool,
+}
+
+impl Retention {
+    /// The fewest days, as in Azure Key Vault.
+    pub const MIN_DAYS: u8 = 7;
+    /// The most days, as in Azure Key Vault, and as many as there are where nothing is said.
+    pub const MAX_DAYS: u8 = 90;
+
+    /// The days in seconds.
+    pub(crate) fn seconds(self) -> i64 {
+        i64::from(self.days) * 86_400
+    }
+
+    /// The word that stands for it in a secret's attributes.
+    pub(crate) fn recovery_level(self) -> &'static str {
+        match (self.days < Self::MAX_DAYS, self.purge_protection) {
+            (false, false) => "Recoverable+Purgeable",
+            (false, true) => "Recoverable",
+            (true, false) => "CustomizedRecoverable+Purgeable",
+            (true, true) => "CustomizedRecoverable",
+        }
+    }
+}
+
+impl VaultDefinition {
+    /// What becomes of deleted secrets.
+    pub fn retention(&self) -> Retention {
+        Retention { days: self.retention_days, purge_protection: self.purge_protection }
+    }
 }
 
 /// Under which of its names a vault sends clients to the authority.
@@ -66,6 +120,7 @@ pub(crate) struct Directory {
 pub(crate) struct Vault {
     pub(crate) name: VaultName,
     pub(crate) challenge: Challenge,
+    pub(crate) retention: Retention,
 }
 
 /// An app that exists, with the policies that name it.
@@ -108,7 +163,10 @@ impl Directory {
         let mut vaults = HashMap::new();
         for vault in active(records.definitions::<VaultDefinition>(DefinitionKind::Vault).await?) {
             let name = VaultName::parse(&vault.name).map_err(|error| DirectoryError::VaultName(vault.name, error))?;
-            vaults.insert(name.as_str().into(), Vault { name, challenge: vault.body.challenge });
+            vaults.insert(
+                name.as_str().into(),
+                Vault { name, challenge: vault.body.challenge, retention: vault.body.retention() },
+            );
         }
         let (mut by_client, mut by_object) = (HashMap::new(), HashMap::new());
         for app in active(records.definitions::<App>(DefinitionKind::App).await?) {

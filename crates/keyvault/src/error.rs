@@ -7,7 +7,6 @@ use http::StatusCode;
 use store::{AuditError, AuditOutcome, RecordError, StoreError};
 
 use crate::json::JsonWriter;
-use crate::operation::Operation;
 use crate::version::NEWEST;
 
 /// Why a request to a vault is not answered with what it asked for.
@@ -70,10 +69,20 @@ pub(crate) enum Refusal {
     SecretNotFound(String),
     /// There is no such deleted secret.
     DeletedSecretNotFound(String),
+    /// What the client made its write depend on isn't so.
+    Precondition,
+    /// There is a deleted secret of this name, which stands in the way. The text is its name.
+    SecretDeleted(String),
+    /// There is a secret of this name, which stands in the way of a restore. The text is its name.
+    SecretExists(String),
+    /// The vault is protected against purging.
+    PurgeProtected,
+    /// What is to be restored is no backup that was made here.
+    Backup,
+    /// There is too much of the secret for a backup.
+    BackupTooLarge,
     /// The version is disabled.
     SecretDisabled,
-    /// This program doesn't do that yet.
-    NotOffered(Operation),
     /// The audit can't be written.
     Audit(AuditError),
     /// The store failed.
@@ -219,15 +228,51 @@ impl Refusal {
             Self::DeletedSecretNotFound(name) => {
                 shape(S::NOT_FOUND, "SecretNotFound", &format!("Deleted Secret not found: {name}"))
             }
+            Self::Precondition => shape(
+                S::PRECONDITION_FAILED,
+                "PreconditionFailed",
+                "The secret is another by now, or is not there, or is: read it again. Nothing was changed.",
+            ),
+            Self::SecretDeleted(name) => because(
+                "ObjectIsDeletedButRecoverable",
+                shape(
+                    S::CONFLICT,
+                    "Conflict",
+                    &format!(
+                        "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; \
+                         in this state, the secret can only be recovered or purged."
+                    ),
+                ),
+            ),
+            Self::SecretExists(name) => shape(
+                S::CONFLICT,
+                "Conflict",
+                &format!("There was a conflict restoring the secret: a secret {name} is in this key vault already."),
+            ),
+            Self::PurgeProtected => shape(
+                S::FORBIDDEN,
+                "Forbidden",
+                "Operation \"purge\" is not allowed because purge protection is enabled for this vault. The secret is \
+                 purged by itself after the retention period has passed.",
+            ),
+            Self::Backup => shape(
+                S::BAD_REQUEST,
+                "BadParameter",
+                "The backup can't be restored: it was changed, cut short, or made by another service or another key.",
+            ),
+            Self::BackupTooLarge => shape(
+                S::BAD_REQUEST,
+                "BadParameter",
+                &format!(
+                    "The secret can't be backed up: it has more than {} versions, or they are longer than {} bytes \
+                     together.",
+                    vault::MAX_BACKUP_VERSIONS,
+                    vault::MAX_BACKUP_BYTES
+                ),
+            ),
             Self::SecretDisabled => because(
                 "SecretDisabled",
                 shape(S::FORBIDDEN, "Forbidden", "Operation get is not allowed on a disabled secret."),
-            ),
-            // 501 is what no SDK of Azure's tries again.
-            Self::NotOffered(operation) => shape(
-                S::NOT_IMPLEMENTED,
-                "NotImplemented",
-                &format!("This vault does not offer {} yet. Nothing was changed.", operation.word()),
             ),
             Self::Audit(_) => shape(
                 S::SERVICE_UNAVAILABLE,

@@ -63,6 +63,25 @@ impl Operation {
         }
     }
 
+    /// Whether it is noted in the audit before it is done, and not done where it can't be noted.
+    pub(crate) fn is_noted_first(self) -> bool {
+        match self {
+            Self::SecretSet
+            | Self::SecretUpdate
+            | Self::SecretDelete
+            | Self::SecretBackup
+            | Self::SecretRestore
+            | Self::SecretRecover
+            | Self::SecretPurge => true,
+            Self::SecretGet
+            | Self::SecretList
+            | Self::SecretListVersions
+            | Self::SecretListDeleted
+            | Self::SecretGetDeleted
+            | Self::Authenticate => false,
+        }
+    }
+
     /// What the caller needs for it.
     pub(crate) fn permission(self) -> Permission {
         match self {

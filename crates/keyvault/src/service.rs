@@ -8,21 +8,25 @@ use bytes::Bytes;
 use core::fmt;
 use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode, Uri};
-use store::{Audit, Records, Store};
-use vault::VaultName;
+use store::{Audit, AuditEntry, AuditError, AuditOutcome, RecordError, Records, Store};
+use vault::{SecretName, VaultName};
 
 use crate::ask::{Ask, Now};
 use crate::authority::Limits;
 use crate::counters::{Counters, RequestCount};
-use crate::directory::{self, Directory, DirectoryError};
+use crate::directory::{self, Directory, DirectoryError, Retention};
 use crate::error::Refusal;
 use crate::headers::{HeaderTemplates, RequestIds};
+use crate::operation::Operation;
 use crate::site::{Settings, SettingsError, Site, Sites, host_of};
 use crate::token::VerifiedTokens;
 
 /// Largest body of a request that any operation takes, in bytes: a value of the longest kind with every byte escaped,
 /// and its tags. A listener may refuse more before it is read.
 pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
+
+/// Largest body of a restore, in bytes: the largest backup in base64url, and what stands around it.
+pub const MAX_RESTORE_BYTES: usize = vault::MAX_BACKUP_BYTES / 3 * 4 + 4 * 1024;
 
 /// The vaults and their authority, as a function from request to answer.
 pub struct KeyVault<S> {
@@ -42,6 +46,48 @@ pub struct KeyVault<S> {
 struct Snapshot {
     reload: u64,
     directory: Arc<Directory>,
+}
+
+/// How many deleted secrets are read at once to be purged.
+const PURGED_AT_ONCE: usize = 100;
+
+/// Why deleted secrets can't be purged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PurgeError {
+    /// It can't be noted in the audit, so it wasn't done.
+    Audit(AuditError),
+    /// The store.
+    Record(RecordError),
+}
+
+impl fmt::Display for PurgeError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Audit(error) => error.fmt(out),
+            Self::Record(error) => error.fmt(out),
+        }
+    }
+}
+
+impl core::error::Error for PurgeError {}
+
+impl From<RecordError> for PurgeError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+fn purged_by_time<'n>(vault: &'n VaultName, name: &'n SecretName, now: Now) -> AuditEntry<'n> {
+    AuditEntry {
+        unix_ms: now.unix_ms,
+        app: None,
+        operation: Operation::SecretPurge.word(),
+        vault: vault.as_str(),
+        name: name.folded(),
+        version: None,
+        outcome: AuditOutcome::Allowed,
+        peer: None,
+    }
 }
 
 /// Why there is an answer such as 503, for the operator: it stands in the answer's extensions, and never on the wire.
@@ -171,9 +217,43 @@ impl<S: Store> KeyVault<S> {
         Ok(())
     }
 
+    /// How long the body of this request may be, in bytes. A restore's may be longer than all others', where its sender is
+    /// known and may restore something.
+    pub fn most_body_bytes(&self, method: &Method, uri: &Uri, headers: &HeaderMap, now: Now) -> usize {
+        let ask = Ask { method, uri, headers, body: &[], now, peer: None };
+        if self.may_restore(&ask).is_some() { MAX_RESTORE_BYTES } else { MAX_REQUEST_BYTES }
+    }
+
+    /// Purges deleted secrets whose time is over. To be called every few minutes.
+    ///
+    /// # Errors
+    /// Why it could not be done; to be tried again. What was purged before stays so.
+    pub async fn purge_if_due(&self, now: Now) -> Result<(), PurgeError> {
+        loop {
+            let due =
+                self.records.store().to_purge(now.unix_seconds(), PURGED_AT_ONCE).await.map_err(RecordError::from)?;
+            if due.is_empty() {
+                return Ok(());
+            }
+            for (vault, name) in due {
+                self.audit.write(&purged_by_time(&vault, &name, now)).await.map_err(PurgeError::Audit)?;
+                match self.records.purge_secret(&vault, &name).await {
+                    // Somebody recovered or purged it meanwhile.
+                    Ok(()) | Err(RecordError::NotFound) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+    }
+
     /// The tenant's GUID.
     pub fn tenant(&self) -> String {
         self.directory().tenant.clone()
+    }
+
+    /// What becomes of a vault's deleted secrets; `None` where there is no such vault.
+    pub fn retention(&self, vault: &VaultName) -> Option<Retention> {
+        self.directory().vault(vault.as_str()).map(|vault| vault.retention)
     }
 
     /// The vaults, by name.

@@ -33,8 +33,8 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 use renewal::Wall;
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId,
+    TokenRow, VersionRow,
 };
 use store::{Claim, CommitError, Damage, Lease, Store, StoreError, Write};
 use vault::{SecretName, VaultName, VersionId};
@@ -238,6 +238,30 @@ impl Store for SqliteStore {
     ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
         let (vault, after, damage) = (vault.clone(), after.cloned(), Arc::clone(&self.damage));
         self.read(move |connection| reads::secrets(connection, &vault, after.as_ref(), limit, &damage)).await
+    }
+
+    async fn deleted_secret(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+    ) -> Result<Option<(DeletedSecretRow, VersionRow)>, StoreError> {
+        let (vault, name) = (vault.clone(), name.clone());
+        self.read(move |connection| reads::deleted_secret(connection, &vault, &name)).await
+    }
+
+    async fn deleted_secrets(
+        &self,
+        vault: &VaultName,
+        after: Option<&SecretName>,
+        limit: usize,
+    ) -> Result<Vec<(DeletedSecretRow, VersionRow)>, StoreError> {
+        let (vault, after, damage) = (vault.clone(), after.cloned(), Arc::clone(&self.damage));
+        self.read(move |connection| reads::deleted_secrets(connection, &vault, after.as_ref(), limit, &damage)).await
+    }
+
+    async fn to_purge(&self, now: i64, limit: usize) -> Result<Vec<(VaultName, SecretName)>, StoreError> {
+        let damage = Arc::clone(&self.damage);
+        self.read(move |connection| reads::to_purge(connection, now, limit, &damage)).await
     }
 
     async fn versions(

@@ -14,6 +14,7 @@
 
 mod batches;
 mod claims;
+mod deleted;
 mod deliveries;
 mod facts;
 mod lists;
@@ -33,6 +34,7 @@ use std::thread::Thread;
 
 pub use batches::*;
 pub use claims::*;
+pub use deleted::*;
 pub use deliveries::*;
 pub use lists::*;
 pub use model::random_histories_agree_with_the_memory_store;
@@ -76,6 +78,9 @@ macro_rules! store_contract {
             a_version_is_amended_only_from_the_record_it_was_made_from
             names_compare_without_case_and_come_back_folded
             the_oldest_versions_go_and_the_current_one_stays
+            a_deleted_secret_keeps_its_versions_and_its_name
+            a_deleted_secret_is_recovered_or_purged
+            deleted_secrets_come_in_order_and_in_pages
             a_token_is_inserted_once_by_id_and_by_name
             a_token_is_replaced_only_from_the_record_it_was_made_from
             a_token_takes_no_name_that_another_has
@@ -191,6 +196,7 @@ mod tests {
         let sources = [
             include_str!("contract/batches.rs"),
             include_str!("contract/secrets.rs"),
+            include_str!("contract/deleted.rs"),
             include_str!("contract/tokens.rs"),
             include_str!("contract/claims.rs"),
             include_str!("contract/schedule.rs"),

@@ -22,8 +22,8 @@ pub use damage::Damage;
 pub use memory::{Fate, MemoryStore, MemoryTarget, MemoryVersion, Mishap, TargetCalls};
 pub use port::{Answer, Claim, CommitError, Entropy, Lease, Store, StoreError, Write};
 pub use records::{
-    Amendment, Attempt, CACHE_BYTES, Current, Declared, Delivery, DeliveryFailure, DeliveryState, ForeignChange,
-    GENERATION_TAG, Gap, KEEP_ATTEMPTS, MOST_TARGETS, NewSecret, NotDisabled, Outcome, Promotion, RecordError, Records,
-    ShadowLog, ShadowLook, Token, WrittenVersion,
+    Amendment, Attempt, BackUpError, CACHE_BYTES, Current, Danger, Declared, Deleted, Delivery, DeliveryFailure,
+    DeliveryState, ForeignChange, GENERATION_TAG, Gap, KEEP_ATTEMPTS, MOST_TARGETS, NewSecret, NotDisabled, Outcome,
+    Promotion, RecordError, Records, SetCondition, ShadowLog, ShadowLook, Token, WrittenVersion,
 };
 pub use target::{Held, Mark, Parcel, Target, TargetAnswer, TargetError, TargetErrorKind, TargetPace};

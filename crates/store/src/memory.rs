@@ -12,8 +12,8 @@ use vault::{SecretName, VaultName, VersionId};
 
 use crate::port::{Claim, CommitError, Lease, Store, StoreError, Write};
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId,
+    TokenRow, VersionRow,
 };
 
 use tables::Tables;
@@ -180,6 +180,27 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
         self.read(|tables| tables.secrets(vault, after, limit))
+    }
+
+    async fn deleted_secret(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+    ) -> Result<Option<(DeletedSecretRow, VersionRow)>, StoreError> {
+        self.read(|tables| tables.deleted_secret(vault, name))
+    }
+
+    async fn deleted_secrets(
+        &self,
+        vault: &VaultName,
+        after: Option<&SecretName>,
+        limit: usize,
+    ) -> Result<Vec<(DeletedSecretRow, VersionRow)>, StoreError> {
+        self.read(|tables| Ok(tables.deleted_secrets(vault, after, limit)))
+    }
+
+    async fn to_purge(&self, now: i64, limit: usize) -> Result<Vec<(VaultName, SecretName)>, StoreError> {
+        self.read(|tables| Ok(tables.to_purge(now, limit)))
     }
 
     async fn versions(

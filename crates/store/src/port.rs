@@ -7,19 +7,50 @@ use renewal::Wall;
 use vault::{RecordTag, SecretName, VaultName, VersionId};
 
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId,
+    TokenRow, VersionRow,
 };
 
 /// One change, part of a batch that is written whole or not at all.
 pub enum Write {
-    /// Inserts the secret (`replaces` is `None`; a conflict where it exists), or replaces the one whose record is the
-    /// named one (a conflict where it is another by now).
+    /// Inserts the secret (`replaces` is `None`; a conflict where it exists, or a deleted one of this name), or replaces
+    /// the one whose record is the named one (a conflict where it is another by now).
     Secret {
         /// The new row.
         row: SecretRow,
         /// The record that it was made from.
         replaces: Option<RecordTag>,
+    },
+    /// Puts the secret whose record is the named one among the deleted ones. A conflict where it is another by now.
+    DeleteSecret {
+        /// The new row.
+        row: DeletedSecretRow,
+        /// The record that it was made from: a secret's.
+        replaces: RecordTag,
+    },
+    /// Replaces the deleted secret whose record is the named one. A conflict where it is another by now.
+    AmendDeletedSecret {
+        /// The new row.
+        row: DeletedSecretRow,
+        /// The record that it was made from: a deleted secret's.
+        replaces: RecordTag,
+    },
+    /// Brings the deleted secret back whose record is the named one. A conflict where it is another by now.
+    RecoverSecret {
+        /// The new row.
+        row: SecretRow,
+        /// The record that it was made from: a deleted secret's.
+        replaces: RecordTag,
+    },
+    /// Destroys the deleted secret whose record is the named one, with all its versions. A conflict where it is another by
+    /// now.
+    PurgeSecret {
+        /// The vault.
+        vault: VaultName,
+        /// The secret.
+        name: SecretName,
+        /// Its record.
+        replaces: RecordTag,
     },
     /// Inserts the version. A conflict where it exists.
     Version(VersionRow),
@@ -248,6 +279,24 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&SecretName>,
         limit: usize,
     ) -> impl Answer<Vec<(SecretRow, VersionRow)>>;
+
+    /// The deleted secret of this name, and the version that was its current one.
+    fn deleted_secret(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+    ) -> impl Answer<Option<(DeletedSecretRow, VersionRow)>>;
+
+    /// Deleted secrets of a vault with the versions that were their current ones, by folded name.
+    fn deleted_secrets(
+        &self,
+        vault: &VaultName,
+        after: Option<&SecretName>,
+        limit: usize,
+    ) -> impl Answer<Vec<(DeletedSecretRow, VersionRow)>>;
+
+    /// Deleted secrets of all vaults with `purged_at ≤ now`, in Unix seconds, the earliest first.
+    fn to_purge(&self, now: i64, limit: usize) -> impl Answer<Vec<(VaultName, SecretName)>>;
 
     /// Versions of a secret, by version id.
     fn versions(

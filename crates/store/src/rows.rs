@@ -8,6 +8,7 @@
 //! | row | key | bound columns | scheduling columns |
 //! |---|---|---|---|
 //! | [`SecretRow`] | vault, name | current, changed, keep_versions | |
+//! | [`DeletedSecretRow`] | vault, name | current, changed, keep_versions, deleted, purged_at | |
 //! | [`VersionRow`] | vault, name, version | created, enabled, not_before, expires, generation | |
 //! | [`TokenRow`] | id | vault, name, expiry, generation | lane, due, fence, lease |
 //! | [`AttemptRow`] | token, number | started | |
@@ -48,6 +49,30 @@ impl SecretRow {
             .column(&self.current.0)
             .number(self.changed)
             .optional_number(self.keep_versions.map(i64::from))
+    }
+}
+
+/// A secret that was deleted and can still be recovered. Its name stays taken, and its versions stay where they are.
+#[derive(Clone)]
+pub struct DeletedSecretRow {
+    /// The secret as it stood, with its record sealed for this place.
+    pub secret: SecretRow,
+    /// When it was deleted, in Unix seconds.
+    pub deleted: i64,
+    /// From when on it is purged, in Unix seconds.
+    pub purged_at: i64,
+}
+
+impl DeletedSecretRow {
+    /// What the seal is bound to.
+    pub fn place(&self) -> Place {
+        let SecretRow { vault, name, current, changed, keep_versions, sealed: _ } = &self.secret;
+        Place::new(Kind::DeletedSecret, vault.as_str(), name.folded().as_bytes(), name.folded(), None, 0)
+            .column(&current.0)
+            .number(*changed)
+            .optional_number(keep_versions.map(i64::from))
+            .number(self.deleted)
+            .number(self.purged_at)
     }
 }
 

@@ -278,33 +278,33 @@ fn longer_than(text: &str, limit: usize) -> bool {
     text.len() > limit && text.encode_utf16().count() > limit
 }
 
-fn put(bytes: &mut Vec<u8>, field: &[u8]) {
+pub(crate) fn put(bytes: &mut Vec<u8>, field: &[u8]) {
     put_length(bytes, field.len());
     bytes.extend_from_slice(field);
 }
 
-fn put_length(bytes: &mut Vec<u8>, length: usize) {
+pub(crate) fn put_length(bytes: &mut Vec<u8>, length: usize) {
     let length = u32::try_from(length).expect("no field of a body is 4 GiB long");
     bytes.extend_from_slice(&length.to_be_bytes());
 }
 
-fn take_array<'a, const N: usize>(rest: &mut &'a [u8]) -> Result<&'a [u8; N], BodyError> {
+pub(crate) fn take_array<'a, const N: usize>(rest: &mut &'a [u8]) -> Result<&'a [u8; N], BodyError> {
     let (array, after) = rest.split_first_chunk().ok_or(BodyError::Short)?;
     *rest = after;
     Ok(array)
 }
 
-fn take_length(rest: &mut &[u8]) -> Result<usize, BodyError> {
+pub(crate) fn take_length(rest: &mut &[u8]) -> Result<usize, BodyError> {
     let length = u32::from_be_bytes(*take_array(rest)?);
     usize::try_from(length).map_err(|_| BodyError::Short)
 }
 
-fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], BodyError> {
+pub(crate) fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], BodyError> {
     let length = take_length(rest)?;
     rest.split_off(..length).ok_or(BodyError::Short)
 }
 
-fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, BodyError> {
+pub(crate) fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, BodyError> {
     core::str::from_utf8(take(rest)?).map_err(|_| BodyError::Text)
 }
 

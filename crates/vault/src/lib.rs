@@ -9,6 +9,7 @@
 
 mod app;
 mod attributes;
+mod backup;
 mod body;
 mod guid;
 mod hex;
@@ -25,6 +26,7 @@ mod wrap;
 
 pub use app::{App, AppSecret, MAX_APP_SECRETS, refuse_unknown_app, secret_mac};
 pub use attributes::{Attributes, AttributesChange};
+pub use backup::{BackedUpVersion, BackupError, MAX_BACKUP_BYTES, MAX_BACKUP_VERSIONS, SecretBackup};
 pub use body::{
     BodyError, LimitError, MAX_CONTENT_TYPE_CHARS, MAX_TAG_CHARS, MAX_TAGS, MAX_VALUE_BYTES, SecretBody,
     SecretBodyView, Tags,

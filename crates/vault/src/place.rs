@@ -28,6 +28,10 @@ pub enum Kind {
     Landing = 10,
     /// What became of a token at one target.
     Delivery = 11,
+    /// A secret that was deleted and can still be recovered.
+    DeletedSecret = 12,
+    /// A secret with all its versions, in a client's hands.
+    Backup = 13,
 }
 
 /// Where a record stands: everything that names it, and every clear column beside it that must not change unseen.

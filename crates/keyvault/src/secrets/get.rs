@@ -3,20 +3,29 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use store::rows::VersionRow;
-use store::{AuditOutcome, RecordError, Store};
+use store::{AuditOutcome, Current, RecordError, Store};
 use vault::{MAX_SECRET_NAME_CHARS, Permission, SecretBodyView, SecretName, VersionId, decide};
 use zeroize::Zeroizing;
 
-use super::{Call, Checked};
+use super::{Call, Checked, Done};
 use crate::ask::{Ask, bearer};
 use crate::bundle::{self, Wording};
 use crate::directory::{Directory, Vault};
 use crate::error::Refusal;
+use crate::etag::ETag;
 use crate::operation::{Operation, Route};
 use crate::query::Query;
 use crate::service::KeyVault;
+
+/// How a managed token's value is: `fresh`, `expiring` or `expired`.
+const STATE: HeaderName = HeaderName::from_static("vestal-state");
+/// How many seconds a managed token's value has left; 0 once it is over.
+const SECONDS_LEFT: HeaderName = HeaderName::from_static("vestal-seconds-left");
+/// How many times a managed token had been renewed when it had this value.
+const GENERATION: HeaderName = HeaderName::from_static("vestal-generation");
 
 thread_local! {
     /// Where records are opened, one after the other.
@@ -50,15 +59,24 @@ impl<S: Store> KeyVault<S> {
         if !allowed.is_allowed() || !row.enabled {
             return None;
         }
-        let body = self.opened(Wording { host, api }, current.name.as_written(), row).ok()?;
+        let etag = ETag::of(row, vault.retention);
+        let (status, body) = if etag.is_had(ask.headers) {
+            (StatusCode::NOT_MODIFIED, Vec::new())
+        } else {
+            let wording = Wording { host, api, retention: vault.retention };
+            (StatusCode::OK, self.opened(wording, current.name.as_written(), row).ok()?)
+        };
         let call = Call { ask, host, vault, directory, caller, operation: Operation::SecretGet };
         self.audit.read(&call.entry(current.name.as_written(), Some(row.version), AuditOutcome::Allowed));
         self.counters.count(Operation::SecretGet, AuditOutcome::Allowed);
-        Some(self.vault_answer(ask, StatusCode::OK, body))
+        let mut answer = self.vault_answer(ask, status, body);
+        answer.headers_mut().insert(header::ETAG, etag.header());
+        freshness(&current, ask.now.unix_seconds(), answer.headers_mut());
+        Some(answer)
     }
 
     /// Any read, of the current version or another; and which version it was.
-    pub(super) async fn get(&self, checked: &Checked<'_>, name: &SecretName) -> Result<(Vec<u8>, VersionId), Refusal> {
+    pub(super) async fn get(&self, checked: &Checked<'_>, name: &SecretName) -> Result<Done, Refusal> {
         let version = checked.version(name)?;
         let failed = |error| checked.failed(name, error);
         let current = self.records.current(&checked.call.vault.name, name).await.map_err(failed)?;
@@ -73,7 +91,18 @@ impl<S: Store> KeyVault<S> {
         if !row.enabled {
             return Err(Refusal::SecretDisabled);
         }
-        Ok((self.opened(checked.wording(), current.name.as_written(), row)?, row.version))
+        let etag = ETag::of(row, checked.call.vault.retention);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ETAG, etag.header());
+        if row.version == current.version.version {
+            freshness(&current, checked.call.ask.now.unix_seconds(), &mut headers);
+        }
+        let (status, body) = if etag.is_had(checked.call.ask.headers) {
+            (StatusCode::NOT_MODIFIED, Vec::new())
+        } else {
+            (StatusCode::OK, self.opened(checked.wording(), current.name.as_written(), row)?)
+        };
+        Ok(Done { status, body, version: Some(row.version), headers })
     }
 
     /// The bundle of a version, its value included.
@@ -97,6 +126,18 @@ impl<S: Store> KeyVault<S> {
             })
         })
     }
+}
+
+/// Says how the value of a managed token is: its state, how much life is left, and which generation it is.
+fn freshness(current: &Current, now: i64, headers: &mut HeaderMap) {
+    let Some(danger) = current.danger else {
+        return;
+    };
+    headers.insert(STATE, HeaderValue::from_static(danger.state(now).name()));
+    if let Some(expires) = current.version.expires {
+        headers.insert(SECONDS_LEFT, HeaderValue::from((expires - now).max(0)));
+    }
+    headers.insert(GENERATION, HeaderValue::from(current.version.generation));
 }
 
 /// The name in lower case, without an allocation. `None` where it is longer than any name.

@@ -1,11 +1,12 @@
 //! Lists, a page at a time.
 
-use store::{RecordError, Store};
-use vault::{SecretName, VersionId, may_list};
+use store::rows::VersionRow;
+use store::{Deleted, RecordError, Store};
+use vault::{SecretName, VaultName, VersionId, may_list};
 
 use super::Checked;
 use super::page::Pages;
-use crate::bundle;
+use crate::bundle::{self, Deletion};
 use crate::error::Refusal;
 use crate::json::JsonWriter;
 use crate::service::KeyVault;
@@ -17,38 +18,64 @@ const BATCH: usize = 64;
 /// Room for an item.
 const ITEM_BYTES: usize = 320;
 
+/// Which secrets are listed.
+#[derive(Clone, Copy)]
+enum Collection {
+    Secrets,
+    Deleted,
+}
+
+impl Collection {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Secrets => "secrets",
+            Self::Deleted => "deletedsecrets",
+        }
+    }
+}
+
+/// One of them.
+enum Listed {
+    Secret(VersionRow),
+    Deleted(Deleted),
+}
+
 /// A page of a list that has nothing in it.
-pub(super) fn empty_page() -> Vec<u8> {
+fn empty_page() -> Vec<u8> {
     Page::new(0).finish(None)
 }
 
 impl<S: Store> KeyVault<S> {
     /// The secrets that one of the caller's patterns covers, with their current versions' attributes.
     pub(super) async fn list(&self, checked: &Checked<'_>) -> Result<Vec<u8>, Refusal> {
+        self.list_names(checked, Collection::Secrets).await
+    }
+
+    /// The deleted secrets that one of the caller's patterns covers.
+    pub(super) async fn list_deleted(&self, checked: &Checked<'_>) -> Result<Vec<u8>, Refusal> {
+        self.list_names(checked, Collection::Deleted).await
+    }
+
+    async fn list_names(&self, checked: &Checked<'_>, collection: Collection) -> Result<Vec<u8>, Refusal> {
         let (call, wanted) = (checked.call, checked.query.max_results()?);
         let (vault, app) = (&call.vault.name, &call.caller.app.object_id);
-        let pages = Pages::new(&call.directory.pepper, &["secrets", vault.as_str(), app.as_str()]);
+        let path = collection.path();
+        let pages = Pages::new(&call.directory.pepper, &[path, vault.as_str(), app.as_str()]);
         let mut after = checked.query.skip_token().map(|token| name_of(&pages.place(token)?)).transpose()?;
         let mut page = Page::new(wanted);
         for _ in 0..MAX_SCANNED / BATCH {
-            let batch = self.records.secrets(vault, after.as_ref(), BATCH).await?;
+            let batch = self.batch(collection, vault, after.as_ref()).await?;
             let last = batch.len() < BATCH;
-            for (name, row) in batch {
+            for (name, listed) in batch {
                 if may_list(&call.caller.policies, app, vault, &name) {
                     if page.items == wanted {
                         return Ok(page.finish(
-                            after.map(|after| self.next_link(checked, &pages, "secrets", after.folded().as_bytes())),
+                            after.map(|after| self.next_link(checked, &pages, path, after.folded().as_bytes())),
                         ));
                     }
                     // What doesn't open stays out, and keeps nothing else out; the records have told whoever listens.
-                    if let Ok(row) = &row {
-                        let listed = self.with_view(row, |view| {
-                            page.add(|json| {
-                                let (wording, name) = (checked.wording(), name.as_written());
-                                bundle::item(json, wording, name, row, false, bundle::details_of(view));
-                            });
-                        });
-                        self.left_out_if_damaged(listed)?;
+                    if let Some(listed) = &listed {
+                        self.left_out_if_damaged(self.add(&mut page, checked, &name, listed))?;
                     }
                 }
                 after = Some(name);
@@ -57,7 +84,45 @@ impl<S: Store> KeyVault<S> {
                 return Ok(page.finish(None));
             }
         }
-        Ok(page.finish(after.map(|after| self.next_link(checked, &pages, "secrets", after.folded().as_bytes()))))
+        Ok(page.finish(after.map(|after| self.next_link(checked, &pages, path, after.folded().as_bytes()))))
+    }
+
+    async fn batch(
+        &self,
+        collection: Collection,
+        vault: &VaultName,
+        after: Option<&SecretName>,
+    ) -> Result<Vec<(SecretName, Option<Listed>)>, RecordError> {
+        Ok(match collection {
+            Collection::Secrets => {
+                let rows = self.records.secrets(vault, after, BATCH).await?.into_iter();
+                rows.map(|(name, row)| (name, row.ok().map(Listed::Secret))).collect()
+            }
+            Collection::Deleted => {
+                let rows = self.records.deleted_secrets(vault, after, BATCH).await?.into_iter();
+                rows.map(|(name, deleted)| (name, deleted.map(Listed::Deleted))).collect()
+            }
+        })
+    }
+
+    fn add(
+        &self,
+        page: &mut Page,
+        checked: &Checked<'_>,
+        name: &SecretName,
+        listed: &Listed,
+    ) -> Result<(), RecordError> {
+        let wording = checked.wording();
+        match listed {
+            Listed::Secret(row) => self.with_view(row, |view| {
+                page.add(|json| bundle::item(json, wording, name.as_written(), row, false, bundle::details_of(view)));
+            }),
+            Listed::Deleted(Deleted { name, version, deleted, purged_at, .. }) => self.with_view(version, |view| {
+                let deletion = Deletion { deleted: *deleted, purged_at: *purged_at };
+                let (name, details) = (name.as_written(), bundle::details_of(view));
+                page.add(|json| bundle::deleted_item(json, wording, name, version, false, deletion, details));
+            }),
+        }
     }
 
     /// The versions of a secret, in the order of their ids. Of an unknown secret there are none, which is no error.

@@ -3,6 +3,8 @@
 //! The order is Azure's: token, permission, name, version of the API, body. A client's first request carries neither
 //! token nor body, so nothing of a request is looked at before its token.
 
+mod backup;
+mod delete;
 mod get;
 mod list;
 mod page;
@@ -10,7 +12,7 @@ mod parameters;
 mod set;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use store::{AuditEntry, AuditOutcome, RecordError, Store};
 use vault::{Decision, SecretName, VersionId, decide};
@@ -47,9 +49,18 @@ struct Checked<'r> {
 
 /// What a request came to.
 struct Done {
+    status: StatusCode,
     body: Vec<u8>,
     /// The version that was read.
     version: Option<VersionId>,
+    /// What is said beside the body.
+    headers: HeaderMap,
+}
+
+impl From<Vec<u8>> for Done {
+    fn from(body: Vec<u8>) -> Self {
+        Self { status: StatusCode::OK, body, version: None, headers: HeaderMap::new() }
+    }
 }
 
 impl<S: Store> KeyVault<S> {
@@ -84,9 +95,8 @@ impl<S: Store> KeyVault<S> {
         let result = self.perform(&call, &route).await;
         let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| AuditOutcome::Allowed);
         self.counters.count(call.operation, outcome);
-        // A change that was made stands in the audit already.
-        let changed = matches!(call.operation, Operation::SecretSet | Operation::SecretUpdate);
-        if !(changed && result.is_ok()) {
+        // What had to be noted before it was done stands in the audit already.
+        if !(call.operation.is_noted_first() && result.is_ok()) {
             let read = result.as_ref().ok().and_then(|done| done.version);
             let asked_for = || route.version.as_deref().and_then(|version| VersionId::parse(version).ok());
             let version = read.or_else(asked_for);
@@ -95,7 +105,11 @@ impl<S: Store> KeyVault<S> {
             self.audit.read(&call.entry(name, version, outcome));
         }
         match result {
-            Ok(done) => self.vault_answer(ask, StatusCode::OK, done.body),
+            Ok(done) => {
+                let mut answer = self.vault_answer(ask, done.status, done.body);
+                answer.headers_mut().extend(done.headers);
+                answer
+            }
             Err(refusal) => self.refused(ask, &refusal),
         }
     }
@@ -148,23 +162,34 @@ impl<S: Store> KeyVault<S> {
         }
         let query = Query::parse(call.ask.uri.query());
         let checked = Checked { call, api: query.api_version()?, query, version: route.version.as_deref() };
-        let body = match (call.operation, name) {
-            (O::SecretGet, Some(name)) => {
-                let (body, version) = self.get(&checked, &name).await?;
-                return Ok(Done { body, version: Some(version) });
+        let Some(name) = name else {
+            return match call.operation {
+                O::SecretRestore => {
+                    let backup = self.open_backup(call.ask.body)?;
+                    self.permitted(call, Some(&backup.name))?;
+                    self.restore(&checked, backup).await
+                }
+                O::SecretListDeleted => self.list_deleted(&checked).await,
+                _ => self.list(&checked).await,
             }
-            (O::SecretSet, Some(name)) => self.set(&checked, name).await,
-            (O::SecretUpdate, Some(name)) => self.update(&checked, &name).await,
-            (O::SecretList, _) => self.list(&checked).await,
-            (O::SecretListVersions, Some(name)) => self.list_versions(&checked, &name).await,
-            // As long as nothing is ever deleted, these are the truth.
-            (O::SecretListDeleted, _) => Ok(list::empty_page()),
-            (O::SecretGetDeleted | O::SecretRecover | O::SecretPurge, Some(name)) => {
-                Err(Refusal::DeletedSecretNotFound(name.to_string()))
+            .map(Done::from);
+        };
+        match call.operation {
+            O::SecretGet => return self.get(&checked, &name).await,
+            O::SecretPurge => {
+                self.purge(&checked, &name).await?;
+                return Ok(Done { status: StatusCode::NO_CONTENT, ..Done::from(Vec::new()) });
             }
-            (operation, _) => Err(Refusal::NotOffered(operation)),
-        }?;
-        Ok(Done { body, version: None })
+            O::SecretSet => return self.set(&checked, name).await,
+            O::SecretUpdate => self.update(&checked, &name).await,
+            O::SecretListVersions => self.list_versions(&checked, &name).await,
+            O::SecretDelete => self.delete(&checked, &name).await,
+            O::SecretGetDeleted => self.get_deleted(&checked, &name).await,
+            O::SecretRecover => self.recover(&checked, &name).await,
+            O::SecretBackup => self.back_up(&checked, &name).await,
+            O::SecretList | O::SecretListDeleted | O::SecretRestore | O::Authenticate => Err(Refusal::NoSuchPath),
+        }
+        .map(Done::from)
     }
 
     /// Whether the caller may do this, to a secret of this name or, without one, to any.
@@ -203,7 +228,7 @@ impl<'r> Call<'r> {
 
 impl<'r> Checked<'r> {
     fn wording(&self) -> Wording<'r> {
-        Wording { host: self.call.host, api: self.api }
+        Wording { host: self.call.host, api: self.api, retention: self.call.vault.retention }
     }
 
     /// The version in the path. What is no version id names a version that is not there.
@@ -222,6 +247,8 @@ impl<'r> Checked<'r> {
     fn failed(&self, name: &SecretName, error: RecordError) -> Refusal {
         match error {
             RecordError::NotFound => self.not_found(name),
+            RecordError::Unmet => Refusal::Precondition,
+            RecordError::Deleted => Refusal::SecretDeleted(name.to_string()),
             error => Refusal::Record(error),
         }
     }

@@ -33,6 +33,19 @@ pub(super) struct UpdateParameters {
     attributes: Option<Object<AttributeParameters>>,
 }
 
+/// The body of a restore.
+#[derive(Deserialize)]
+pub(super) struct RestoreParameters {
+    /// The backup, in base64url (RFC 4648, section 5).
+    pub(super) value: String,
+}
+
+impl RestoreParameters {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        object(body)
+    }
+}
+
 /// The attributes that a client may give.
 #[derive(Default, Deserialize)]
 pub(super) struct AttributeParameters {

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use http::header;
 use secret::Secret;
-use store::{Amendment, AuditOutcome, NewSecret, Store};
+use store::{Amendment, AuditOutcome, Current, NewSecret, SetCondition, Store};
 use vault::{SecretBody, SecretName};
 
-use super::Checked;
 use super::parameters::{SetParameters, UpdateParameters};
+use super::{Checked, Done};
 use crate::bundle;
 use crate::error::Refusal;
+use crate::etag::{ETag, Precondition};
 use crate::service::{KeyVault, MAX_REQUEST_BYTES};
 
 impl<S: Store> KeyVault<S> {
     /// Makes a new current version. Nothing is inherited from the one before.
-    pub(super) async fn set(&self, checked: &Checked<'_>, name: SecretName) -> Result<Vec<u8>, Refusal> {
+    pub(super) async fn set(&self, checked: &Checked<'_>, name: SecretName) -> Result<Done, Refusal> {
         let call = checked.call;
         let mut parameters = SetParameters::parse(within_limit(call.ask.body)?)?;
         let attributes = parameters.attributes();
@@ -37,14 +39,21 @@ impl<S: Store> KeyVault<S> {
             expires: attributes.exp,
             now,
         };
-        let written = self.records.set(new).await.map_err(|error| checked.failed(&name, error))?;
-        Ok(bundle::bundle(
+        let (precondition, retention) = (Precondition::new(call.ask.headers), call.vault.retention);
+        let holds = |current: Option<&Current>| {
+            precondition.holds(current.map(|current| ETag::of(&current.version, retention)))
+        };
+        let condition: Option<&SetCondition<'_>> = if precondition.is_any() { Some(&holds) } else { None };
+        let written = self.records.set_if(new, condition).await.map_err(|error| checked.failed(&name, error))?;
+        let mut done = Done::from(bundle::bundle(
             checked.wording(),
             written.name.as_written(),
             &written.version,
             Some(written.body.value.expose()),
             bundle::details_of_body(&written.body),
-        ))
+        ));
+        done.headers.insert(header::ETAG, ETag::of(&written.version, retention).header());
+        Ok(done)
     }
 
     /// Changes what a version is said to be. Its value never changes; a disabled one can be changed too.

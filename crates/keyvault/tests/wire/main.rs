@@ -5,6 +5,8 @@ mod any_request;
 mod apps;
 mod audit;
 mod authority;
+mod deleted;
+mod etag;
 mod hot_path;
 mod oddities;
 mod paging;

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use keyvault::{Challenge, KeyVault, Now, Settings, VaultDefinition};
 use serde_json::Value;
 use store::rows::{DefinitionKind, Origin};
-use store::{CACHE_BYTES, Entropy, MemoryAudit, MemoryStore, Records};
+use store::{CACHE_BYTES, Entropy, MemoryAudit, MemoryStore, Records, Write};
 use vault::{Keyring, ObjectId, Pattern, Permissions, Policy, Seed, VaultName};
 
 use crate::schema;
@@ -56,7 +56,11 @@ impl World {
         let vault = run(KeyVault::open(Arc::clone(&records), &settings(), audit.clone(), at(START))).unwrap();
         let world = Self { vault, records, store, audit, now: START };
         world.define(DefinitionKind::Vault, "dev", &VaultDefinition::default());
-        world.define(DefinitionKind::Vault, "other", &VaultDefinition { challenge: Challenge::Tenant });
+        world.define(
+            DefinitionKind::Vault,
+            "other",
+            &VaultDefinition { challenge: Challenge::Tenant, ..VaultDefinition::default() },
+        );
         world
     }
 
@@ -74,6 +78,12 @@ impl World {
         let write = self.records.define(kind, name, Origin::Admin, None, body, None);
         run(self.records.commit(vec![write])).unwrap();
         run(self.vault.reload_directory()).unwrap();
+    }
+
+    /// The same in place of what was defined before.
+    pub(crate) fn redefine<T: serde::Serialize>(&self, kind: DefinitionKind, name: &str, body: &T) {
+        run(self.records.commit(vec![Write::RemoveDefinition { kind, name: name.to_owned() }])).unwrap();
+        self.define(kind, name, body);
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -191,7 +201,10 @@ impl From<Response<Bytes>> for Answer {
     fn from(response: Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.to_vec()).unwrap();
-        let body = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let body = match parts.status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Value::Null,
+            _ => serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")),
+        };
         Self { status: parts.status, headers: parts.headers, body, text }
     }
 }

@@ -8,8 +8,8 @@ use renewal::Wall;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, Origin, SecretRow, TokenId, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, Origin, SecretRow,
+    TokenId, TokenRow, VersionRow,
 };
 use store::{Damage, StoreError};
 use vault::{Sealed, SecretName, VaultName, VersionId};
@@ -68,6 +68,38 @@ pub(super) fn listed_secret(row: &Row<'_>, damage: &Damage) -> Option<(SecretRow
         let version = VersionRow::damaged(vault, name, secret.current);
         Ok((secret, version))
     })
+}
+
+/// A deleted secret, `deleted, purged_at` from the seventh column on, and then the version that was its current one.
+pub(super) fn deleted_secret_with_version(row: &Row<'_>) -> Result<(DeletedSecretRow, VersionRow), StoreError> {
+    let (columns, secret) = (Columns { row, at: 0 }, secret(row, 0)?);
+    let times = || Ok((columns.number(6, "deleted")?, columns.number(7, "purged_at")?));
+    let (deleted, purged_at) =
+        times().map_err(|column: &str| damaged("deleted_secret", &columns.key([0, 1]), column))?;
+    if matches!(row.get_ref(8), Ok(ValueRef::Null)) {
+        let key = format!("{}/{}", secret.vault.as_str(), secret.name.folded());
+        return Err(StoreError::Damaged(format!("table version, key {key}: the current version is gone")));
+    }
+    Ok((DeletedSecretRow { secret, deleted, purged_at }, version(row, 8)?))
+}
+
+/// As [`deleted_secret_with_version`], in a list.
+pub(super) fn listed_deleted_secret(row: &Row<'_>, damage: &Damage) -> Option<(DeletedSecretRow, VersionRow)> {
+    let columns = Columns { row, at: 0 };
+    listed(deleted_secret_with_version(row), damage, || {
+        let secret = secret(row, 0).or_else(|_| Ok(SecretRow::damaged(columns.vault(0)?, columns.name(1)?)))?;
+        let (deleted, purged_at) = (columns.number(6, "deleted")?, columns.number(7, "purged_at")?);
+        let version = VersionRow::damaged(secret.vault.clone(), secret.name.clone(), secret.current);
+        Ok((DeletedSecretRow { secret, deleted, purged_at }, version))
+    })
+}
+
+/// The name of a secret: `vault, name`. One that can't be read is reported, and left out.
+pub(super) fn sound_name(row: &Row<'_>, damage: &Damage) -> Option<(VaultName, SecretName)> {
+    let columns = Columns { row, at: 0 };
+    let read = || Ok((columns.vault(0)?, columns.name(1)?));
+    let read = read().map_err(|column: &str| damaged("deleted_secret", &columns.key([0, 1]), column));
+    listed(read, damage, || Err("any"))
 }
 
 /// As [`version`] from the first column on, in a list.

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, Params, Row, params};
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow, VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
+    VersionRow,
 };
 use store::{Damage, StoreError};
 use vault::{SecretName, VaultName, VersionId};
@@ -47,6 +48,45 @@ pub(super) fn secrets(
     // No name is empty.
     let after = after.map_or("", SecretName::folded);
     list(connection, sql, params![vault.as_str(), after], limit, |row| columns::listed_secret(row, damage))
+}
+
+pub(super) fn deleted_secret(
+    connection: &Connection,
+    vault: &VaultName,
+    name: &SecretName,
+) -> Result<Option<(DeletedSecretRow, VersionRow)>, StoreError> {
+    let sql = "SELECT s.vault, s.name, s.current, s.changed, s.keep_versions, s.sealed, s.deleted, s.purged_at, \
+                   v.vault, v.name, v.version, v.created, v.enabled, v.not_before, v.expires, v.generation, v.sealed \
+               FROM deleted_secret s \
+               LEFT JOIN version v ON v.vault = s.vault AND v.name = s.name AND v.version = s.current \
+               WHERE s.vault = ?1 AND s.name = ?2";
+    one(connection, sql, params![vault.as_str(), name.folded()], columns::deleted_secret_with_version)
+}
+
+pub(super) fn deleted_secrets(
+    connection: &Connection,
+    vault: &VaultName,
+    after: Option<&SecretName>,
+    limit: usize,
+    damage: &Damage,
+) -> Result<Vec<(DeletedSecretRow, VersionRow)>, StoreError> {
+    let sql = "SELECT s.vault, s.name, s.current, s.changed, s.keep_versions, s.sealed, s.deleted, s.purged_at, \
+                   v.vault, v.name, v.version, v.created, v.enabled, v.not_before, v.expires, v.generation, v.sealed \
+               FROM deleted_secret s \
+               LEFT JOIN version v ON v.vault = s.vault AND v.name = s.name AND v.version = s.current \
+               WHERE s.vault = ?1 AND s.name > ?2 ORDER BY s.name";
+    let after = after.map_or("", SecretName::folded);
+    list(connection, sql, params![vault.as_str(), after], limit, |row| columns::listed_deleted_secret(row, damage))
+}
+
+pub(super) fn to_purge(
+    connection: &Connection,
+    now: i64,
+    limit: usize,
+    damage: &Damage,
+) -> Result<Vec<(VaultName, SecretName)>, StoreError> {
+    let sql = "SELECT vault, name FROM deleted_secret WHERE purged_at <= ?1 ORDER BY purged_at, vault, name";
+    list(connection, sql, [now], limit, |row| columns::sound_name(row, damage))
 }
 
 pub(super) fn versions(

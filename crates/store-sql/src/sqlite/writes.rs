@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use renewal::Wall;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId,
+    TokenRow, VersionRow,
 };
 use store::{Claim, Lease, StoreError, Write};
 use vault::{RecordTag, Sealed, SecretName, VaultName};
@@ -46,6 +46,10 @@ impl<'c> Scribe<'c> {
         match write {
             Write::Secret { row, replaces: None } => self.insert_secret(row),
             Write::Secret { row, replaces: Some(replaces) } => self.replace_secret(row, replaces),
+            Write::DeleteSecret { row, replaces } => self.delete_secret(row, replaces),
+            Write::AmendDeletedSecret { row, replaces } => self.amend_deleted_secret(row, replaces),
+            Write::RecoverSecret { row, replaces } => self.recover_secret(row, replaces),
+            Write::PurgeSecret { vault, name, replaces } => self.purge_secret(vault, name, replaces),
             Write::Version(row) => self.insert_version(row),
             Write::AmendVersion { row, replaces } => self.amend_version(row, replaces),
             Write::KeepVersions { vault, name, keep } => self.keep_versions(vault, name, *keep),
@@ -112,7 +116,9 @@ impl<'c> Scribe<'c> {
 
     fn insert_secret(&self, row: &SecretRow) -> Result<(), Refusal> {
         let sql = "INSERT INTO secret (vault, name, current, changed, keep_versions, sealed) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+                   SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
+                   WHERE NOT EXISTS (SELECT 1 FROM deleted_secret WHERE vault = ?1 AND name = ?2) \
+                   ON CONFLICT DO NOTHING";
         let SecretRow { vault, name, current, changed, keep_versions, sealed } = row;
         let values = params![vault.as_str(), name.folded(), current.0, changed, keep_versions, sealed.as_bytes()];
         one(self.execute(sql, values)?)
@@ -124,6 +130,46 @@ impl<'c> Scribe<'c> {
         let id = self.expect(found, params![vault.as_str(), name.folded()], replaces)?;
         let sql = "UPDATE secret SET current = ?2, changed = ?3, keep_versions = ?4, sealed = ?5 WHERE id = ?1";
         one(self.execute(sql, params![id, current.0, changed, keep_versions, sealed.as_bytes()])?)
+    }
+
+    fn delete_secret(&self, row: &DeletedSecretRow, replaces: &RecordTag) -> Result<(), Refusal> {
+        let SecretRow { vault, name, current, changed, keep_versions, sealed } = &row.secret;
+        let found = "SELECT id, sealed FROM secret WHERE vault = ?1 AND name = ?2";
+        let id = self.expect(found, params![vault.as_str(), name.folded()], replaces)?;
+        one(self.execute("DELETE FROM secret WHERE id = ?1", [id])?)?;
+        let sql = "INSERT INTO deleted_secret \
+                       (vault, name, current, changed, keep_versions, sealed, deleted, purged_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+        let (name, sealed) = (name.folded(), sealed.as_bytes());
+        let values =
+            params![vault.as_str(), name, current.0, changed, keep_versions, sealed, row.deleted, row.purged_at];
+        one(self.execute(sql, values)?)
+    }
+
+    fn amend_deleted_secret(&self, row: &DeletedSecretRow, replaces: &RecordTag) -> Result<(), Refusal> {
+        let SecretRow { vault, name, current, changed, keep_versions, sealed } = &row.secret;
+        let id = self.expect_deleted(vault, name, replaces)?;
+        let sql = "UPDATE deleted_secret SET current = ?2, changed = ?3, keep_versions = ?4, sealed = ?5, deleted = ?6, \
+                   purged_at = ?7 WHERE id = ?1";
+        let values = params![id, current.0, changed, keep_versions, sealed.as_bytes(), row.deleted, row.purged_at];
+        one(self.execute(sql, values)?)
+    }
+
+    fn recover_secret(&self, row: &SecretRow, replaces: &RecordTag) -> Result<(), Refusal> {
+        let id = self.expect_deleted(&row.vault, &row.name, replaces)?;
+        one(self.execute("DELETE FROM deleted_secret WHERE id = ?1", [id])?)?;
+        self.insert_secret(row)
+    }
+
+    fn purge_secret(&self, vault: &VaultName, name: &SecretName, replaces: &RecordTag) -> Result<(), Refusal> {
+        let id = self.expect_deleted(vault, name, replaces)?;
+        self.execute("DELETE FROM version WHERE vault = ?1 AND name = ?2", params![vault.as_str(), name.folded()])?;
+        one(self.execute("DELETE FROM deleted_secret WHERE id = ?1", [id])?)
+    }
+
+    fn expect_deleted(&self, vault: &VaultName, name: &SecretName, replaces: &RecordTag) -> Result<i64, Refusal> {
+        let found = "SELECT id, sealed FROM deleted_secret WHERE vault = ?1 AND name = ?2";
+        self.expect(found, params![vault.as_str(), name.folded()], replaces)
     }
 
     fn insert_version(&self, row: &VersionRow) -> Result<(), Refusal> {

@@ -4,7 +4,9 @@ use core::fmt::Write as _;
 
 use vault::Sealed;
 
-use crate::rows::{AttemptRow, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenRow, VersionRow};
+use crate::rows::{
+    AttemptRow, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenRow, VersionRow,
+};
 
 /// Everything of a row, as text.
 pub(super) trait Facts {
@@ -16,6 +18,12 @@ impl Facts for SecretRow {
         let Self { vault, name, current, changed, keep_versions, sealed } = self;
         let (vault, name, sealed) = (vault.as_str(), name.as_written(), bytes(sealed));
         format!("secret {vault}/{name} current {current} changed {changed} keep {keep_versions:?} {sealed}")
+    }
+}
+
+impl Facts for DeletedSecretRow {
+    fn facts(&self) -> String {
+        format!("{} deleted {} purged at {}", self.secret.facts(), self.deleted, self.purged_at)
     }
 }
 

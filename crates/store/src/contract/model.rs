@@ -12,8 +12,8 @@ use super::Opener;
 use super::facts::Facts;
 use super::sample::{name, sealed, token_id, vault_named, version_id};
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, Origin, SecretRow, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, Origin, SecretRow,
+    TokenRow, VersionRow,
 };
 use crate::{Claim, CommitError, Lease, MemoryStore, Store, StoreError, Write};
 
@@ -98,7 +98,7 @@ impl History {
 
     /// A write that is likely to be accepted, and may well not be.
     async fn write(&mut self) -> Write {
-        match self.random.below(19) {
+        match self.random.below(21) {
             0 | 1 => self.secret().await,
             2 | 3 => Write::Version(self.version()),
             4 => {
@@ -156,6 +156,7 @@ impl History {
                 let (token, due, behind) = (token_id(self.random.below(TOKENS)), self.instant(), self.instant());
                 Write::Deliver { token, due, behind }
             }
+            18 | 19 => self.deletion().await,
             _ => {
                 let term = u32::try_from(self.random.below(3)).expect("it is below 3");
                 Write::Keyring(KeyringRow { term, wrapped: self.record().as_bytes().to_vec() })
@@ -173,6 +174,29 @@ impl History {
         let row = SecretRow { vault, name, current, changed, keep_versions, sealed: self.record() };
         let old = old.ok().flatten().filter(|_| !self.random.one_in(6));
         Write::Secret { row, replaces: old.map(|(old, _)| old.sealed.tag()) }
+    }
+
+    /// A deletion, or what ends one.
+    async fn deletion(&mut self) -> Write {
+        let (vault, name) = self.key();
+        let live = self.model.current(&vault, &name).await.ok().flatten().map(|(row, _)| row);
+        let deleted = self.model.deleted_secret(&vault, &name).await.ok().flatten().map(|(row, _)| row);
+        let (deleted_at, purged_at) = (self.seconds(), self.seconds());
+        let known = live.as_ref().or(deleted.as_ref().map(|row| &row.secret));
+        let current = known.map_or(version_id(0), |known| known.current);
+        let secret =
+            SecretRow { vault, name, current, changed: deleted_at, keep_versions: None, sealed: self.record() };
+        let replaces = match known {
+            Some(known) if !self.random.one_in(6) => known.sealed.tag(),
+            _ => sealed(self.random.below(9)).tag(),
+        };
+        let row = DeletedSecretRow { secret, deleted: deleted_at, purged_at };
+        match self.random.below(if deleted.is_some() { 4 } else { 6 }) {
+            0 => Write::RecoverSecret { row: row.secret, replaces },
+            1 => Write::PurgeSecret { vault: row.secret.vault, name: row.secret.name, replaces },
+            2 => Write::AmendDeletedSecret { row, replaces },
+            _ => Write::DeleteSecret { row, replaces },
+        }
     }
 
     fn version(&mut self) -> VersionRow {
@@ -320,10 +344,19 @@ async fn compare_tables(model: &MemoryStore, store: &impl Store, place: &str) {
         let (given, expected) = (store.attempts(id, None, 99).await, model.attempts(id, None, 99).await);
         assert_eq!(shown(&given), shown(&expected), "{place}: attempts of {id:?}");
     }
+    for now in [-1, 20, 60, 100] {
+        let (given, expected) = (store.to_purge(now, 2).await, model.to_purge(now, 2).await);
+        assert_eq!(given, expected, "{place}: to purge at {now}");
+    }
     for vault in VAULTS.map(vault_named) {
         let (given, expected) = (store.secrets(&vault, None, 99).await, model.secrets(&vault, None, 99).await);
         assert_eq!(shown(&given), shown(&expected), "{place}: secrets of {vault}");
+        let given = store.deleted_secrets(&vault, None, 99).await;
+        assert_eq!(shown(&given), shown(&model.deleted_secrets(&vault, None, 99).await), "{place}: deleted in {vault}");
         for name in NAMES.map(name) {
+            let given = store.deleted_secret(&vault, &name).await;
+            let expected = model.deleted_secret(&vault, &name).await;
+            assert_eq!(shown(&given), shown(&expected), "{place}: deleted {}", name.folded());
             let (given, expected) = (store.current(&vault, &name).await, model.current(&vault, &name).await);
             assert_eq!(shown(&given), shown(&expected), "{place}: {}", name.folded());
             let (given, expected) = (store.token_of(&vault, &name).await, model.token_of(&vault, &name).await);
@@ -360,6 +393,14 @@ fn by_lane(rows: Vec<TokenRow>) -> BTreeMap<String, Vec<TokenRow>> {
 fn twin(write: &Write) -> Write {
     match write {
         Write::Secret { row, replaces } => Write::Secret { row: row.clone(), replaces: *replaces },
+        Write::DeleteSecret { row, replaces } => Write::DeleteSecret { row: row.clone(), replaces: *replaces },
+        Write::AmendDeletedSecret { row, replaces } => {
+            Write::AmendDeletedSecret { row: row.clone(), replaces: *replaces }
+        }
+        Write::RecoverSecret { row, replaces } => Write::RecoverSecret { row: row.clone(), replaces: *replaces },
+        Write::PurgeSecret { vault, name, replaces } => {
+            Write::PurgeSecret { vault: vault.clone(), name: name.clone(), replaces: *replaces }
+        }
         Write::Version(row) => Write::Version(row.clone()),
         Write::AmendVersion { row, replaces } => Write::AmendVersion { row: row.clone(), replaces: *replaces },
         Write::KeepVersions { vault, name, keep } => {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use renewal::Wall;
-use vault::{SecretName, VaultName, VersionId};
+use vault::{RecordTag, SecretName, VaultName, VersionId};
 
 use super::outbox::{DeliveryKey, Outbox};
 use crate::port::{Claim, CommitError, Lease, StoreError, Write};
 use crate::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId,
+    TokenRow, VersionRow,
 };
 
 type SecretKey = (VaultName, SecretName);
@@ -19,6 +19,7 @@ type VersionKey = (VaultName, SecretName, VersionId);
 #[derive(Default)]
 pub(super) struct Tables {
     secrets: BTreeMap<SecretKey, SecretRow>,
+    deleted_secrets: BTreeMap<SecretKey, DeletedSecretRow>,
     versions: BTreeMap<VersionKey, Numbered<VersionRow>>,
     tokens: BTreeMap<TokenId, Numbered<TokenRow>>,
     tokens_by_name: BTreeMap<SecretKey, TokenId>,
@@ -41,6 +42,7 @@ struct Numbered<R> {
 /// What stood under a key before a batch changed it.
 enum Before {
     Secret(SecretKey, Option<SecretRow>),
+    DeletedSecret(SecretKey, Option<DeletedSecretRow>),
     Version(VersionKey, Option<Numbered<VersionRow>>),
     Token(TokenId, Option<Numbered<TokenRow>>),
     Lane(String, Option<LaneRow>),
@@ -114,12 +116,33 @@ impl Tables {
     ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
         let of_vault = self.secrets.values().filter(|secret| secret.vault == *vault);
         let rest = of_vault.filter(|secret| after.is_none_or(|after| secret.name > *after));
-        let with_current = |secret: &SecretRow| {
-            let version = self.version(&secret.vault, &secret.name, secret.current);
-            let gone = || VersionRow::damaged(secret.vault.clone(), secret.name.clone(), secret.current);
-            (secret.clone(), version.unwrap_or_else(gone))
-        };
-        Ok(rest.take(limit).map(with_current).collect())
+        Ok(rest.take(limit).map(|secret| (secret.clone(), self.listed_current(secret))).collect())
+    }
+
+    pub(super) fn deleted_secret(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+    ) -> Result<Option<(DeletedSecretRow, VersionRow)>, StoreError> {
+        let deleted = self.deleted_secrets.get(&(vault.clone(), name.clone()));
+        deleted.map(|deleted| Ok((deleted.clone(), self.with_current(&deleted.secret)?.1))).transpose()
+    }
+
+    pub(super) fn deleted_secrets(
+        &self,
+        vault: &VaultName,
+        after: Option<&SecretName>,
+        limit: usize,
+    ) -> Vec<(DeletedSecretRow, VersionRow)> {
+        let of_vault = self.deleted_secrets.values().filter(|deleted| deleted.secret.vault == *vault);
+        let rest = of_vault.filter(|deleted| after.is_none_or(|after| deleted.secret.name > *after));
+        rest.take(limit).map(|deleted| (deleted.clone(), self.listed_current(&deleted.secret))).collect()
+    }
+
+    pub(super) fn to_purge(&self, now: i64, limit: usize) -> Vec<(VaultName, SecretName)> {
+        let mut due: Vec<_> = self.deleted_secrets.iter().filter(|(_, deleted)| deleted.purged_at <= now).collect();
+        due.sort_by_key(|(key, deleted)| (deleted.purged_at, (*key).clone()));
+        due.into_iter().take(limit).map(|(key, _)| key.clone()).collect()
     }
 
     pub(super) fn versions(
@@ -223,7 +246,32 @@ impl Tables {
                 row.name = folded(&row.name);
                 let key = (row.vault.clone(), row.name.clone());
                 expect(self.secrets.get(&key).map(|old| old.sealed.tag()) == replaces)?;
+                expect(!self.deleted_secrets.contains_key(&key))?;
                 log.push(self.put(Before::Secret(key, Some(row))));
+            }
+            Write::DeleteSecret { mut row, replaces } => {
+                row.secret.name = folded(&row.secret.name);
+                let key = (row.secret.vault.clone(), row.secret.name.clone());
+                expect(self.secrets.get(&key).is_some_and(|old| old.sealed.tag() == replaces))?;
+                log.push(self.put(Before::Secret(key.clone(), None)));
+                log.push(self.put(Before::DeletedSecret(key, Some(row))));
+            }
+            Write::AmendDeletedSecret { mut row, replaces } => {
+                row.secret.name = folded(&row.secret.name);
+                let key = self.expect_deleted((row.secret.vault.clone(), row.secret.name.clone()), replaces)?;
+                log.push(self.put(Before::DeletedSecret(key, Some(row))));
+            }
+            Write::RecoverSecret { mut row, replaces } => {
+                row.name = folded(&row.name);
+                let key = self.expect_deleted((row.vault.clone(), row.name.clone()), replaces)?;
+                log.push(self.put(Before::DeletedSecret(key.clone(), None)));
+                log.push(self.put(Before::Secret(key, Some(row))));
+            }
+            Write::PurgeSecret { vault, name, replaces } => {
+                let key = self.expect_deleted((vault, name), replaces)?;
+                let versions: Vec<_> = self.versions_of(&key.0, &key.1).map(|(version, _)| version.clone()).collect();
+                log.extend(versions.into_iter().map(|version| self.put(Before::Version(version, None))));
+                log.push(self.put(Before::DeletedSecret(key, None)));
             }
             Write::Version(row) => {
                 expect(self.version(&row.vault, &row.name, row.version).is_none())?;
@@ -310,6 +358,9 @@ impl Tables {
     fn put(&mut self, change: Before) -> Before {
         match change {
             Before::Secret(key, row) => Before::Secret(key.clone(), set(&mut self.secrets, key, row)),
+            Before::DeletedSecret(key, row) => {
+                Before::DeletedSecret(key.clone(), set(&mut self.deleted_secrets, key, row))
+            }
             Before::Version(key, row) => Before::Version(key.clone(), set(&mut self.versions, key, row)),
             Before::Token(id, token) => {
                 let name = |token: &Numbered<TokenRow>| (token.row.vault.clone(), token.row.name.clone());
@@ -329,6 +380,11 @@ impl Tables {
             Before::Definition(key, row) => Before::Definition(key.clone(), set(&mut self.definitions, key, row)),
             Before::Keyring(term, row) => Before::Keyring(term, set(&mut self.keyring, term, row)),
         }
+    }
+
+    fn expect_deleted(&self, key: SecretKey, replaces: RecordTag) -> Result<SecretKey, CommitError> {
+        let old = self.deleted_secrets.get(&key);
+        expect(old.is_some_and(|old| old.secret.sealed.tag() == replaces)).map(|()| key)
     }
 
     fn put_version(&mut self, number: u64, mut row: VersionRow) -> Before {
@@ -380,6 +436,12 @@ impl Tables {
             StoreError::Damaged(format!("table version, key {vault}/{name}: the current version is gone"))
         })?;
         Ok((secret.clone(), version))
+    }
+
+    /// The current version as a list shows it: in the place of one that is gone stands one that doesn't open.
+    fn listed_current(&self, secret: &SecretRow) -> VersionRow {
+        let version = self.version(&secret.vault, &secret.name, secret.current);
+        version.unwrap_or_else(|| VersionRow::damaged(secret.vault.clone(), secret.name.clone(), secret.current))
     }
 
     /// Tokens that an instant can make due.

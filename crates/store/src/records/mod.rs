@@ -7,6 +7,7 @@
 
 mod cache;
 mod definitions;
+mod deleted;
 mod deliveries;
 mod secrets;
 mod tokens;
@@ -21,10 +22,11 @@ use zeroize::Zeroizing;
 pub use self::cache::CACHE_BYTES;
 use self::cache::Cache;
 pub use self::definitions::Declared;
+pub use self::deleted::{BackUpError, Deleted};
 pub use self::deliveries::{
     Delivery, DeliveryFailure, DeliveryState, ForeignChange, Gap, MOST_TARGETS, NotDisabled, ShadowLog, ShadowLook,
 };
-pub use self::secrets::{Amendment, Current, NewSecret, WrittenVersion};
+pub use self::secrets::{Amendment, Current, Danger, NewSecret, SetCondition, WrittenVersion};
 pub use self::tokens::{Attempt, GENERATION_TAG, KEEP_ATTEMPTS, Outcome, Promotion, Token};
 use crate::damage::Damage;
 use crate::port::{CommitError, Entropy, Store, StoreError, Write};
@@ -50,6 +52,12 @@ type OnWrite = Box<dyn Fn(&VaultName, &SecretName) + Send + Sync>;
 pub enum RecordError {
     /// There is no such thing.
     NotFound,
+    /// There is a secret of this name.
+    Exists,
+    /// What the write was to depend on isn't so.
+    Unmet,
+    /// The secret of this name is deleted, and can be recovered: its name is taken until then.
+    Deleted,
     /// Others wrote it again and again at the same time; nothing was changed.
     Contended,
     /// The store failed.
@@ -62,6 +70,9 @@ impl fmt::Display for RecordError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => out.write_str("there is no such record"),
+            Self::Unmet => out.write_str("it is another by now"),
+            Self::Exists => out.write_str("there is a secret of this name"),
+            Self::Deleted => out.write_str("the secret is deleted: recover it, or purge it to use its name anew"),
             Self::Contended => out.write_str("others keep changing it at the same time: try again"),
             Self::Store(error) => error.fmt(out),
             Self::Sealed(what) => write!(
@@ -163,7 +174,10 @@ impl<S: Store> Records<S> {
         let mut touched = BTreeSet::new();
         for write in writes {
             match write {
-                Write::Secret { row, .. } => touched.insert((row.vault.clone(), row.name.clone())),
+                Write::Secret { row, .. } | Write::RecoverSecret { row, .. } => {
+                    touched.insert((row.vault.clone(), row.name.clone()))
+                }
+                Write::DeleteSecret { row, .. } => touched.insert((row.secret.vault.clone(), row.secret.name.clone())),
                 Write::Version(row) | Write::AmendVersion { row, .. } => {
                     touched.insert((row.vault.clone(), row.name.clone()))
                 }

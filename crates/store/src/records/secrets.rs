@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use vault::{Keyring, RecordTag, SecretBody, SecretName, VaultName, VersionId};
+use renewal::{Standing, WireState};
+use vault::{Keyring, Place, RecordTag, Sealed, SecretBody, SecretName, VaultName, VersionId};
 use zeroize::Zeroizing;
 
+use super::tokens::Token;
 use super::{CONFLICT_RETRIES, RecordError, Records, unopened};
 use crate::port::{CommitError, Store, StoreError, Write};
 use crate::rows::{SecretRow, VersionRow};
@@ -20,8 +23,35 @@ pub struct Current {
     pub managed: bool,
     /// How many versions are kept; `None` keeps all.
     pub keep_versions: Option<u32>,
+    /// From when on the value is in danger; `None` where no managed token obtained it.
+    pub danger: Option<Danger>,
     /// The secret row's record.
     pub(super) tag: RecordTag,
+}
+
+/// From when on the value of a managed token is in danger, and from when on it is no good, in Unix seconds. Neither where its
+/// end isn't known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Danger {
+    expiring: Option<i64>,
+    expired: Option<i64>,
+}
+
+impl Danger {
+    /// That of the value that this standing has.
+    pub(super) fn of(standing: &Standing) -> Self {
+        let before_end = |left: Duration| Some(standing.expiry?.wall.minus(left).unix_seconds());
+        Self { expiring: before_end(standing.margins.urgent), expired: before_end(standing.margins.hard_stop) }
+    }
+
+    /// What readers are told.
+    pub fn state(&self, now: i64) -> WireState {
+        match (self.expired, self.expiring) {
+            (Some(expired), _) if expired <= now => WireState::Expired,
+            (_, Some(expiring)) if expiring <= now => WireState::Expiring,
+            _ => WireState::Fresh,
+        }
+    }
 }
 
 /// What a new version of a secret is made of. Attributes are not inherited from the version before.
@@ -41,6 +71,9 @@ pub struct NewSecret {
     /// The time now, in Unix seconds.
     pub now: i64,
 }
+
+/// What a write depends on: the current version that is there, or that none is.
+pub type SetCondition<'c> = dyn Fn(Option<&Current>) -> bool + Send + Sync + 'c;
 
 /// What changes on a version; `None` leaves as it is. A value never changes.
 #[derive(Default)]
@@ -95,12 +128,16 @@ impl<S: Store> Records<S> {
 
     async fn load_current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
         let (secret, version) = self.store.current(vault, name).await?.ok_or(RecordError::NotFound)?;
-        let managed = self.is_managed(vault, name).await?;
+        let token = self.manager_of(vault, name).await?;
+        let standing = token.as_ref().and_then(|token| Some(&token.as_ref()?.standing));
+        // What somebody wrote over the token is none of its values.
+        let danger = standing.filter(|standing| standing.generation == version.generation).map(Danger::of);
         Ok(Arc::new(Current {
             name: self.name_as_written(&secret)?,
             version,
-            managed,
+            managed: token.is_some(),
             keep_versions: secret.keep_versions,
+            danger: danger.filter(|_| standing.is_some_and(|standing| standing.generation > 0)),
             tag: secret.sealed.tag(),
         }))
     }
@@ -111,13 +148,18 @@ impl<S: Store> Records<S> {
     /// # Errors
     /// Why the store could not answer.
     pub async fn is_managed(&self, vault: &VaultName, name: &SecretName) -> Result<bool, RecordError> {
-        match self.store.token_of(vault, name).await {
-            Err(error @ StoreError::Damaged(_)) => {
-                self.damaged(&error.into());
-                Ok(true)
-            }
-            answer => Ok(answer?.is_some()),
-        }
+        Ok(self.manager_of(vault, name).await?.is_some())
+    }
+
+    /// The managed token that keeps the secret fresh; one that doesn't open is there, and is none.
+    async fn manager_of(&self, vault: &VaultName, name: &SecretName) -> Result<Option<Option<Token>>, RecordError> {
+        let row = match self.store.token_of(vault, name).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(row)) => self.open_token(row),
+            Err(error @ StoreError::Damaged(_)) => Err(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(row.inspect_err(|error| self.damaged(error)).ok()))
     }
 
     /// One version by its id.
@@ -189,15 +231,41 @@ impl<S: Store> Records<S> {
     /// at once and the generation stays.
     ///
     /// # Errors
-    /// Why it was not written; nothing was then.
+    /// [`RecordError::Deleted`], or why it was not written; nothing was then.
     pub async fn set(&self, new: NewSecret) -> Result<WrittenVersion, RecordError> {
+        self.set_if(new, None).await
+    }
+
+    /// As [`set`](Self::set), where `condition` holds of what is there: the current version, or nothing. It may be asked
+    /// more than once, and holds at the moment of the write.
+    ///
+    /// # Errors
+    /// [`RecordError::Unmet`] where it doesn't hold; otherwise as [`set`](Self::set).
+    pub async fn set_if(
+        &self,
+        new: NewSecret,
+        condition: Option<&SetCondition<'_>>,
+    ) -> Result<WrittenVersion, RecordError> {
         for _ in 0..CONFLICT_RETRIES {
             let existing = match self.current(&new.vault, &new.name).await {
                 Ok(current) => Some(current),
-                Err(RecordError::NotFound) => None,
+                Err(RecordError::NotFound) => {
+                    self.expect_not_deleted(&new.vault, &new.name).await?;
+                    None
+                }
                 Err(error) => return Err(error),
             };
             let (mut writes, version) = self.new_version(existing.as_deref(), &new, 0, None);
+            if let Some(condition) = condition {
+                if !condition(existing.as_deref()) {
+                    return Err(RecordError::Unmet);
+                }
+                if let Some(Current { version, .. }) = existing.as_deref() {
+                    // It changes nothing, and conflicts with a change of attributes in between.
+                    let replaces = version.sealed.tag();
+                    writes.push(Write::AmendVersion { row: version.clone(), replaces });
+                }
+            }
             let managed = match &existing {
                 Some(current) => current.managed,
                 // A token may have been declared before its secret is there.
@@ -279,27 +347,8 @@ impl<S: Store> Records<S> {
     ) -> (Vec<Write>, VersionRow) {
         let as_written = existing.map_or(&new.name, |current| &current.name);
         let keep_versions = keep_versions.or_else(|| existing.and_then(|current| current.keep_versions));
-        let mut version = VersionRow {
-            vault: new.vault.clone(),
-            name: as_written.clone(),
-            version: VersionId(self.entropy.bytes16()),
-            created: new.now,
-            enabled: new.enabled,
-            not_before: new.not_before,
-            expires: new.expires,
-            generation,
-            sealed: vault::Sealed::pending(),
-        };
-        version.sealed = self.seal(&version.place(), &new.body.encode());
-        let mut secret = SecretRow {
-            vault: new.vault.clone(),
-            name: as_written.clone(),
-            current: version.version,
-            changed: new.now,
-            keep_versions,
-            sealed: vault::Sealed::pending(),
-        };
-        secret.sealed = self.seal(&secret.place(), as_written.as_written().as_bytes());
+        let version = self.version_row(as_written, new, generation);
+        let secret = self.secret_row(&new.vault, as_written, &version, new.now, keep_versions);
         let mut writes = vec![
             Write::Version(version.clone()),
             Write::Secret { row: secret, replaces: existing.map(|current| current.tag) },
@@ -310,9 +359,36 @@ impl<S: Store> Records<S> {
         (writes, version)
     }
 
+    /// The row of a version that is made now.
+    pub(super) fn version_row(&self, as_written: &SecretName, new: &NewSecret, generation: u64) -> VersionRow {
+        let mut version = VersionRow {
+            vault: new.vault.clone(),
+            name: as_written.clone(),
+            version: VersionId(self.entropy.bytes16()),
+            created: new.now,
+            enabled: new.enabled,
+            not_before: new.not_before,
+            expires: new.expires,
+            generation,
+            sealed: Sealed::pending(),
+        };
+        version.sealed = self.seal(&version.place(), &new.body.encode());
+        version
+    }
+
     fn name_as_written(&self, row: &SecretRow) -> Result<SecretName, RecordError> {
         let what = || format!("secret {} of vault {}", row.name.folded(), row.vault.as_str());
-        let body = self.open(&row.place(), &row.sealed, what)?;
+        self.name_in(&row.place(), &row.sealed, what)
+    }
+
+    /// The name in a secret's record.
+    pub(super) fn name_in(
+        &self,
+        place: &Place,
+        sealed: &Sealed,
+        what: impl Fn() -> String,
+    ) -> Result<SecretName, RecordError> {
+        let body = self.open(place, sealed, &what)?;
         core::str::from_utf8(&body)
             .ok()
             .and_then(|name| SecretName::parse(name).ok())

@@ -205,6 +205,10 @@ impl<S: Store> Records<S> {
             Err(RecordError::NotFound) => None,
             Err(error) => return Err(unwritten(error)),
         };
+        let deleted = match &existing {
+            Some(_) => None,
+            None => self.store.deleted_secret(&token.row.vault, &token.row.name).await?,
+        };
         let expires = standing.expiry.map(|expiry| expiry.wall.unix_seconds());
         let generation_tag = (GENERATION_TAG.to_owned(), standing.generation.to_string());
         let value = promotion.value;
@@ -233,7 +237,12 @@ impl<S: Store> Records<S> {
                     expires,
                     now,
                 };
-                self.new_version(existing.as_deref(), &new, standing.generation, Some(promotion.keep_versions)).0
+                let keep = Some(promotion.keep_versions);
+                match deleted {
+                    None => self.new_version(existing.as_deref(), &new, standing.generation, keep).0,
+                    // Deleted while it was renewed: a success is never dropped, and comes back with the secret.
+                    Some((row, _)) => self.version_of_deleted(&row, &new, standing.generation).map_err(unwritten)?,
+                }
             }
             Some((current, mut body)) => {
                 let mut row = current.version.clone();
@@ -319,7 +328,11 @@ impl<S: Store> Records<S> {
 fn unwritten(error: RecordError) -> CommitError {
     match error {
         RecordError::Store(error) => CommitError::Store(error),
-        RecordError::NotFound | RecordError::Contended => CommitError::Conflict,
+        RecordError::NotFound
+        | RecordError::Unmet
+        | RecordError::Exists
+        | RecordError::Deleted
+        | RecordError::Contended => CommitError::Conflict,
         RecordError::Sealed(what) => CommitError::Store(StoreError::Damaged(what)),
     }
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod contention;
 mod definitions;
+mod deleted;
 mod seal;
 mod secrets;
 mod tokens;

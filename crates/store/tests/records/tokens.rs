@@ -14,7 +14,7 @@ use crate::world::{
 };
 
 /// Claims the token, and publishes this value at `at`.
-fn promote<S: Store>(
+pub(crate) fn promote<S: Store>(
     records: &Records<S>,
     token: &Token,
     value: Option<&str>,
@@ -25,7 +25,7 @@ fn promote<S: Store>(
     publish(records, token, value, at, keep_versions, lease.fence)
 }
 
-fn publish<S: Store>(
+pub(crate) fn publish<S: Store>(
     records: &Records<S>,
     token: &Token,
     value: Option<&str>,
@@ -54,7 +54,7 @@ fn publish<S: Store>(
     }))
 }
 
-fn again<S: Store>(records: &Records<S>, token: &Token) -> Token {
+pub(crate) fn again<S: Store>(records: &Records<S>, token: &Token) -> Token {
     run(records.token(token.row.id)).unwrap()
 }
 

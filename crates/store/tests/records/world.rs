@@ -11,8 +11,8 @@ use std::time::Duration;
 use renewal::{Answer, Boot, Lifetime, Moment, Random, Standing, Terms, Wall};
 use secret::Secret;
 use store::rows::{
-    AttemptRow, DefinitionKind, DefinitionRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId, TokenRow,
-    VersionRow,
+    AttemptRow, DefinitionKind, DefinitionRow, DeletedSecretRow, DeliveryRow, KeyringRow, LaneRow, SecretRow, TokenId,
+    TokenRow, VersionRow,
 };
 use store::{
     Attempt, CACHE_BYTES, Claim, CommitError, Entropy, Lease, MemoryStore, NewSecret, Outcome, Records, Store,
@@ -248,6 +248,27 @@ impl Store for Late {
         limit: usize,
     ) -> Result<Vec<(SecretRow, VersionRow)>, StoreError> {
         self.store.secrets(vault, after, limit).await
+    }
+
+    async fn deleted_secret(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+    ) -> Result<Option<(DeletedSecretRow, VersionRow)>, StoreError> {
+        self.store.deleted_secret(vault, name).await
+    }
+
+    async fn deleted_secrets(
+        &self,
+        vault: &VaultName,
+        after: Option<&SecretName>,
+        limit: usize,
+    ) -> Result<Vec<(DeletedSecretRow, VersionRow)>, StoreError> {
+        self.store.deleted_secrets(vault, after, limit).await
+    }
+
+    async fn to_purge(&self, now: i64, limit: usize) -> Result<Vec<(VaultName, SecretName)>, StoreError> {
+        self.store.to_purge(now, limit).await
     }
 
     async fn versions(

@@ -74,7 +74,9 @@ impl From<RecordError> for Failed {
     fn from(error: RecordError) -> Self {
         let code = match error {
             RecordError::NotFound => FailureCode::NotFound,
-            RecordError::Contended => FailureCode::Conflict,
+            RecordError::Unmet | RecordError::Exists | RecordError::Deleted | RecordError::Contended => {
+                FailureCode::Conflict
+            }
             RecordError::Store(_) | RecordError::Sealed(_) => FailureCode::Unavailable,
         };
         Self::new(code, error.to_string())

@@ -3,6 +3,7 @@
 //! Whoever may connect to the socket may do everything: it belongs to the user that Vestal runs as. Every access to a
 //! secret is audited all the same, as the app `admin`.
 
+mod deleted;
 mod deliveries;
 mod failure;
 mod file;
@@ -96,6 +97,12 @@ impl Admin {
             ("GET", ["vaults", vault, "secrets", name]) => self.show_secret(vault, name).await,
             ("PUT", ["vaults", vault, "secrets", name]) => self.set_secret(vault, name, call).await,
             ("GET", ["vaults", vault, "secrets", name, "value"]) => self.secret_value(vault, name, call).await,
+            ("DELETE", ["vaults", vault, "secrets", name]) => self.delete_secret(vault, name).await,
+            ("POST", ["vaults", vault, "secrets", name, "backup"]) => self.back_up_secret(vault, name).await,
+            ("POST", ["vaults", vault, "restore"]) => self.restore_secret(vault, call).await,
+            ("GET", ["vaults", vault, "deleted-secrets"]) => self.list_deleted(vault).await,
+            ("POST", ["vaults", vault, "deleted-secrets", name, "recover"]) => self.recover_secret(vault, name).await,
+            ("DELETE", ["vaults", vault, "deleted-secrets", name]) => self.purge_secret(vault, name).await,
 
             ("GET", ["targets"]) => self.list_targets().await,
             ("GET", ["targets", name]) => self.show_target(name).await,

@@ -91,7 +91,10 @@ impl Admin {
             expires: wanted.expires.map(UtcTime::unix_seconds),
             now,
         };
-        let setting = async { Ok(self.engine.records().set(new).await?) };
+        let setting = async {
+            let written = self.engine.records().set(new).await;
+            written.map_err(|error| missing(&vault, &name, error))
+        };
         let written = self.audited("SecretSet", vault.as_str(), name.folded(), setting).await?;
         json(&self.view(&vault, &written.name, &written.version, written.managed)?)
     }
@@ -160,7 +163,7 @@ impl Admin {
         }))
     }
 
-    fn view(
+    pub(super) fn view(
         &self,
         vault: &VaultName,
         name: &SecretName,
@@ -192,8 +195,11 @@ impl Admin {
     }
 }
 
-fn missing(vault: &VaultName, name: &SecretName, error: RecordError) -> Failed {
+pub(super) fn missing(vault: &VaultName, name: &SecretName, error: RecordError) -> Failed {
     match error {
+        RecordError::Deleted => Failed::new(FailureCode::Conflict, format!("{name} of vault {vault} is deleted")).help(
+            format!("`vestal secret recover {vault}/{name}` brings it back, `vestal secret purge` frees its name"),
+        ),
         RecordError::NotFound => Failed::not_found(format!("there is no secret {name} in vault {vault}"))
             .help(format!("`vestal secret list --vault {vault}` shows what there is")),
         error => error.into(),

@@ -106,6 +106,26 @@ pub struct SecretLine {
     pub managed: bool,
 }
 
+/// A secret that was deleted and can still be recovered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeletedSecretView {
+    /// Its vault.
+    pub vault: String,
+    /// Its name as first written.
+    pub name: String,
+    /// When it was deleted.
+    pub deleted: UtcTime,
+    /// From when on it is purged by itself.
+    pub purged_at: UtcTime,
+}
+
+/// A secret that was taken away, or is to be brought back.
+#[derive(Serialize, Deserialize)]
+pub struct SecretBackup {
+    /// The sealed backup, in base64url.
+    pub value: String,
+}
+
 /// A version of a secret without its value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VersionView {

@@ -66,6 +66,13 @@ section! {
         /// nothing set but `AZURE_AUTHORITY_HOST` and `AZURE_TENANT_ID=adfs`. With `tenant`, it is the tenant id of
         /// this Vestal, for clients that must have one; most of them then first ask Microsoft whether they may.
         challenge: Challenge = default r#""adfs""#;
+
+        /// How many days a deleted secret can be recovered. What is deleted already keeps the days that it was deleted
+        /// with.
+        retention_days: Count<7, 90> = default r#"90"#;
+
+        /// Whether nobody can purge a deleted secret before these days are over.
+        purge_protection: bool = default r#"false"#;
     }
 }
 

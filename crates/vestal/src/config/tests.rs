@@ -242,7 +242,7 @@ fn definitions_know_their_lines_and_become_rows() {
     assert_eq!(
         views,
         [
-            row("vault", "contoso", 1, r#"{"challenge":"adfs"}"#),
+            row("vault", "contoso", 1, r#"{"challenge":"adfs","purge_protection":false,"retention_days":90}"#),
             row("provider", "mine", 4, r#"{"token_url":"https://a.example/t"}"#),
             row("token", "contoso/my-token", 6, token),
             row("app", "reader", 3, "{}"),

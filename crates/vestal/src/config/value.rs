@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::{Serialize, Serializer};
 use toml::Spanned;
 use toml::de::DeValue;
 use vault::{Pattern, Permission, Permissions, SecretName};
@@ -195,6 +196,12 @@ impl<const LEAST: u32, const MOST: u32> Count<LEAST, MOST> {
     /// The number.
     pub fn number(self) -> u32 {
         self.0
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32> Serialize for Count<LEAST, MOST> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
     }
 }
 

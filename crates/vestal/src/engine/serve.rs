@@ -32,6 +32,9 @@ const DELIVERIES_FINISH: Duration = Duration::from_secs(5);
 /// How often the signing keys of the authority are looked at.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(300);
 
+/// How often deleted secrets are purged whose time is over.
+const PURGED_EVERY: Duration = Duration::from_secs(60);
+
 /// Why Vestal did not start, or stopped. In words, with the next step.
 #[derive(Debug)]
 pub struct ServeError(pub String);
@@ -177,6 +180,11 @@ impl Ready {
             }
         };
         let keyvault = Arc::clone(engine.keyvault());
+        let https = https.limiting_bodies(Arc::new(move |head: &http::request::Parts| {
+            let now = keyvault::Now { unix_ms: clock::now().wall.0 };
+            keyvault.most_body_bytes(&head.method, &head.uri, &head.headers, now)
+        }));
+        let keyvault = Arc::clone(engine.keyvault());
         let vaults = move |request: Request<Bytes>, peer: Peer| {
             let keyvault = Arc::clone(&keyvault);
             async move {
@@ -215,6 +223,7 @@ impl Ready {
         let carrying = tokio::spawn(async move { courier.run(delivering).await });
         let watching = tokio::spawn(certificate.watch(clock::unix_seconds));
         let rotating = tokio::spawn(rotate_keys(Arc::clone(&engine)));
+        let purging = tokio::spawn(purge(Arc::clone(&engine)));
 
         let mut stop = core::pin::pin!(stop);
         let early = tokio::select! {
@@ -233,6 +242,7 @@ impl Ready {
         engine.alerts().finish(ALERTS_FINISH).await;
         watching.abort();
         rotating.abort();
+        purging.abort();
         match kept {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
@@ -338,6 +348,16 @@ async fn rotate_keys(engine: Arc<Engine>) {
             tracing::warn!("the authority's signing keys could not be looked at: {error}");
         }
         tokio::time::sleep(KEYS_LOOKED_AT_EVERY).await;
+    }
+}
+
+async fn purge(engine: Arc<Engine>) {
+    loop {
+        let now = keyvault::Now { unix_ms: clock::now().wall.0 };
+        if let Err(error) = engine.keyvault().purge_if_due(now).await {
+            tracing::warn!("deleted secrets whose time is over could not be purged: {error}");
+        }
+        tokio::time::sleep(PURGED_EVERY).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! One connection: HTTP on a stream, from the first byte to the last.
 
 use super::activity::{Activity, Heard, Observer, Verdict};
-use super::{Changes, HEAD_LIMIT, HEADER_COUNT_LIMIT, Limits, Listening, Peer};
+use super::{Changes, HEAD_LIMIT, HEADER_COUNT_LIMIT, Limits, Listening, MostBody, Peer};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -39,7 +39,7 @@ pub(super) async fn serve<I, S, F>(
     peer: Peer,
     limits: Limits,
     service: S,
-    Listening { stopped, changes }: Listening,
+    Listening { stopped, changes, most_body }: Listening,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Fn(Request<Bytes>, Peer) -> F + Clone + Send + 'static,
@@ -52,11 +52,11 @@ pub(super) async fn serve<I, S, F>(
         service_fn(move |request: Request<Incoming>| {
             let in_flight = activity.begin();
             let service = service.clone();
-            let change = (!is_plain_read(&request)).then(|| changes.clone());
+            let change = (!is_plain_read(&request)).then(|| (changes.clone(), most_body.clone()));
             async move {
                 let answer = match change {
                     None => service(request.map(|_| Bytes::new()), peer).await,
-                    Some(change) => answer(request, peer, &limits, service, change).await,
+                    Some((change, most_body)) => answer(request, peer, limits, most_body, service, change).await,
                 };
                 drop(in_flight);
                 Ok::<_, Infallible>(answer.map(Full::new))
@@ -142,7 +142,8 @@ fn is_plain_read(request: &Request<Incoming>) -> bool {
 async fn answer<S, F>(
     request: Request<Incoming>,
     peer: Peer,
-    limits: &Limits,
+    limits: Limits,
+    most_body: Option<MostBody>,
     service: S,
     change: Changes,
 ) -> Response<Bytes>
@@ -154,10 +155,11 @@ where
     if body.is_end_stream() {
         return to_its_end(service(Request::from_parts(head, Bytes::new()), peer), change).await;
     }
+    let limits = Limits { body: most_body.map_or(limits.body, |most_body| most_body(&head)), ..limits };
     match tokio::time::timeout(limits.body_read, read_body(body, limits.body)).await {
         Ok(Ok(body)) => to_its_end(service(Request::from_parts(head, body), peer), change).await,
-        Ok(Err(refusal)) => refusal.answer(limits),
-        Err(_) => BodyRefusal::TooSlow.answer(limits),
+        Ok(Err(refusal)) => refusal.answer(&limits),
+        Err(_) => BodyRefusal::TooSlow.answer(&limits),
     }
 }
 

@@ -86,7 +86,7 @@ impl ControlListener {
         };
         let place = self.path.display().to_string();
         let sources = Sources::new(limits.connections, Arc::default());
-        accept_all(&self, handle, &place, limits, &sources, stop).await;
+        accept_all(&self, handle, &place, limits, &sources, None, stop).await;
         // Left behind it would do no harm: the next start takes it away.
         drop(fs::remove_file(&self.path));
     }

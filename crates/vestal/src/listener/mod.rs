@@ -168,7 +168,11 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     refused: Arc<AtomicU64>,
+    most_body: Option<MostBody>,
 }
+
+/// How many bytes the body of a request may have, by its head.
+pub type MostBody = Arc<dyn Fn(&http::request::Parts) -> usize + Send + Sync>;
 
 impl Listener {
     /// Opens the socket. Port 0 takes a free port: [`Self::local_addr`] says which.
@@ -178,7 +182,7 @@ impl Listener {
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let socket = TcpListener::bind(address).await.map_err(|error| BindError::tcp(address, error))?;
         let address = socket.local_addr().map_err(|error| BindError::tcp(address, error))?;
-        Ok(Self { socket, address, refused: Arc::default() })
+        Ok(Self { socket, address, refused: Arc::default(), most_body: None })
     }
 
     /// Where it listens.
@@ -190,6 +194,12 @@ impl Listener {
     #[must_use]
     pub fn counting_refusals(self, refused: Arc<AtomicU64>) -> Self {
         Self { refused, ..self }
+    }
+
+    /// Asks `most_body` how long a request's body may be, in place of [`Limits::body`].
+    #[must_use]
+    pub fn limiting_bodies(self, most_body: MostBody) -> Self {
+        Self { most_body: Some(most_body), ..self }
     }
 
     /// Serves until `stop` completes; then accepts nothing more, lets requests in flight end for as long as
@@ -225,7 +235,7 @@ impl Listener {
         };
         let place = self.address.to_string();
         let sources = Sources::new(limits.connections_of_one_source(), Arc::clone(&self.refused));
-        accept_all(&self, handle, &place, limits, &sources, stop).await;
+        accept_all(&self, handle, &place, limits, &sources, self.most_body.clone(), stop).await;
     }
 }
 
@@ -261,6 +271,7 @@ struct Listening {
     /// Whether to stop.
     stopped: watch::Receiver<bool>,
     changes: Changes,
+    most_body: Option<MostBody>,
 }
 
 /// The changes that are under way: each holds a clone for as long as it lasts.
@@ -273,6 +284,7 @@ async fn accept_all<A, F>(
     place: &str,
     limits: Limits,
     sources: &Arc<Sources>,
+    most_body: Option<MostBody>,
     stop: impl Future<Output = ()>,
 ) where
     A: Accept,
@@ -281,7 +293,7 @@ async fn accept_all<A, F>(
     let room = Arc::new(Semaphore::new(limits.connections));
     let (stop_connections, stopped) = watch::channel(false);
     let (changes, mut all_changes_ended) = mpsc::channel(1);
-    let listening = Listening { stopped, changes };
+    let listening = Listening { stopped, changes, most_body };
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {

@@ -7,8 +7,17 @@ use crate::process::{Dev, Folder, clean};
 
 /// The Python that has the Azure SDK, on one of the scripts of `peers/python`.
 pub(crate) fn python(script: &str, folder: &Folder) -> Command {
+    python_of("venv", script, folder)
+}
+
+/// The same with an old SDK, whose api-version is 7.2.
+pub(crate) fn old_python(script: &str, folder: &Folder) -> Command {
+    python_of("venv-old", script, folder)
+}
+
+fn python_of(environment: &str, script: &str, folder: &Folder) -> Command {
     let installed = std::env::var_os("VESTAL_PEERS").map_or_else(|| repository().join("target/peers"), PathBuf::from);
-    let mut command = clean(there(installed.join("venv/bin/python")), folder);
+    let mut command = clean(there(installed.join(environment).join("bin/python")), folder);
     command.arg(repository().join("peers/python").join(script));
     command
 }

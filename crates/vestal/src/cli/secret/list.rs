@@ -5,16 +5,13 @@ use super::super::session::Session;
 use super::super::style;
 use super::super::table::{Cell, Table};
 use super::super::when::Clock;
-use crate::admin::wire::{SecretLine, VaultView, VersionView};
+use super::deleted::vaults;
+use crate::admin::wire::{SecretLine, VersionView};
 
 pub(super) fn run(session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;
-    let vaults = match &session.vault {
-        Some(vault) => vec![vault.to_string()],
-        None => client.get::<Vec<VaultView>>("/vaults")?.into_iter().map(|vault| vault.name).collect(),
-    };
     let mut secrets: Vec<SecretLine> = Vec::new();
-    for vault in vaults {
+    for vault in vaults(&client, session)? {
         secrets.extend(client.get::<Vec<SecretLine>>(&format!("/vaults/{vault}/secrets"))?);
     }
     if session.json {

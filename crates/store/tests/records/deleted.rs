@@ -1,0 +1,108 @@
+//! Secrets that are deleted, and what that means for the tokens that manage them.
+
+use renewal::{PauseReason, Wall};
+use store::{MemoryStore, RecordError};
+
+use crate::tokens::{again, promote, publish};
+use crate::world::{START, name, new_secret, records, run, set, token, value, vault, versions};
+
+const DAY: i64 = 86_400;
+
+#[test]
+fn a_token_rests_while_its_secret_is_deleted_and_goes_on_when_it_is_back() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "token");
+    promote(&records, &first, Some("fresh"), START, 25).expect("it is published");
+    let due = again(&records, &first).row.due;
+    run(records.delete_secret(&vault(), &name("TOKEN"), START, START + DAY)).expect("it is there");
+    let deleted = again(&records, &first);
+    assert!(deleted.standing.paused.contains(&PauseReason::SecretDeleted));
+    assert_eq!(deleted.row.due, Wall::NEVER);
+    assert_eq!(
+        run(records.current(&vault(), &name("token"))).err(),
+        Some(RecordError::NotFound),
+        "not even from memory"
+    );
+
+    let recovered = run(records.recover_secret(&vault(), &name("token"), START + 9)).expect("it is deleted");
+    assert!(recovered.managed);
+    let back = again(&records, &first);
+    assert!(back.standing.paused.is_empty());
+    assert_eq!(back.row.due, due);
+    assert_eq!(value(&records, "token"), "fresh");
+    assert_eq!(run(records.current(&vault(), &name("token"))).expect("it is back").version.generation, 1);
+}
+
+#[test]
+fn what_somebody_paused_stays_paused_when_its_secret_is_back() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "token");
+    promote(&records, &first, Some("fresh"), START, 25).expect("it is published");
+    let pause = records.change_token(first.row.id, None, |_, standing| {
+        standing.pause(PauseReason::Person);
+        Vec::new()
+    });
+    run(pause).expect("it is there");
+    run(records.delete_secret(&vault(), &name("token"), START, START + DAY)).expect("it is there");
+    run(records.recover_secret(&vault(), &name("token"), START)).expect("it is deleted");
+    assert_eq!(again(&records, &first).standing.paused.into_iter().collect::<Vec<_>>(), [PauseReason::Person]);
+}
+
+#[test]
+fn a_renewal_that_ends_after_the_deletion_comes_back_with_the_secret() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "token");
+    promote(&records, &first, Some("first"), START, 25).expect("it is published");
+    let under_way = again(&records, &first);
+    let lease = run(records.claim(under_way.row.id, 1)).expect("the store answers").expect("nobody else has it");
+    run(records.delete_secret(&vault(), &name("token"), START + 1, START + DAY)).expect("it is there");
+    assert!(
+        publish(&records, &under_way, Some("second"), START + 2, 25, lease.fence).is_err(),
+        "the token is another now"
+    );
+    let paused = again(&records, &first);
+    publish(&records, &paused, Some("second"), START + 2, 25, lease.fence).expect("a success is never dropped");
+    assert_eq!(run(records.current(&vault(), &name("token"))).err(), Some(RecordError::NotFound), "it stays deleted");
+    assert_eq!(versions(&records, "token").len(), 2);
+    run(records.recover_secret(&vault(), &name("token"), START + 3)).expect("it is deleted");
+    assert_eq!(value(&records, "token"), "second");
+}
+
+#[test]
+fn the_name_of_a_deleted_secret_is_taken_until_it_is_purged() {
+    let records = records(MemoryStore::new());
+    set(&records, "Api", "one");
+    let backup = run(records.back_up(&vault(), &name("api"))).expect("it is there");
+    run(records.delete_secret(&vault(), &name("api"), START, START + DAY)).expect("it is there");
+    assert_eq!(run(records.set(new_secret("API", "two"))).err(), Some(RecordError::Deleted));
+    let restore = || run(records.restore(&vault(), records.open_backup(&backup).expect("it is ours"), START));
+    assert_eq!(restore().err(), Some(RecordError::Deleted));
+    assert_eq!(run(records.delete_secret(&vault(), &name("api"), START, START)).err(), Some(RecordError::NotFound));
+    run(records.purge_secret(&vault(), &name("API"))).expect("it is deleted");
+    assert_eq!(run(records.purge_secret(&vault(), &name("api"))).err(), Some(RecordError::NotFound));
+    assert_eq!(run(records.recover_secret(&vault(), &name("api"), START)).err(), Some(RecordError::NotFound));
+    assert_eq!(restore().expect("the name is free").name.as_written(), "Api");
+    assert_eq!(restore().err(), Some(RecordError::Exists));
+    assert_eq!(value(&records, "api"), "one");
+}
+
+#[test]
+fn a_restored_secret_that_a_token_manages_is_renewed_at_once_and_is_none_of_its_generations() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "token");
+    promote(&records, &first, Some("fresh"), START, 25).expect("it is published");
+    let backup = run(records.back_up(&vault(), &name("token"))).expect("it is there");
+    run(records.delete_secret(&vault(), &name("token"), START, START + DAY)).expect("it is there");
+    run(records.purge_secret(&vault(), &name("token"))).expect("it is deleted");
+    let resume = records.change_token(first.row.id, None, |_, standing| {
+        standing.resume(PauseReason::SecretDeleted);
+        Vec::new()
+    });
+    run(resume).expect("it is there");
+    let backup = records.open_backup(&backup).expect("it is ours");
+    let restored = run(records.restore(&vault(), backup, START + 9)).expect("the name is free");
+    assert!(restored.managed);
+    assert_eq!(run(records.current(&vault(), &name("token"))).expect("it is there").version.generation, 0);
+    let back = again(&records, &first);
+    assert_eq!((back.row.generation, back.row.due), (1, Wall((START + 9) * 1000)));
+}

@@ -133,9 +133,10 @@ fn freshness(current: &Current, now: i64, headers: &mut HeaderMap) {
     let Some(danger) = current.danger else {
         return;
     };
-    headers.insert(STATE, HeaderValue::from_static(danger.state(now).name()));
-    if let Some(expires) = current.version.expires {
-        headers.insert(SECONDS_LEFT, HeaderValue::from((expires - now).max(0)));
+    let left = current.version.expires.map(|expires| expires - now);
+    headers.insert(STATE, HeaderValue::from_static(danger.state(left).name()));
+    if let Some(left) = left {
+        headers.insert(SECONDS_LEFT, HeaderValue::from(left.max(0)));
     }
     headers.insert(GENERATION, HeaderValue::from(current.version.generation));
 }

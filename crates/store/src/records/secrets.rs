@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use renewal::{Standing, WireState};
+use renewal::{Margins, WireState};
 use vault::{Keyring, Place, RecordTag, Sealed, SecretBody, SecretName, VaultName, VersionId};
 use zeroize::Zeroizing;
 
-use super::tokens::Token;
 use super::{CONFLICT_RETRIES, RecordError, Records, unopened};
 use crate::port::{CommitError, Store, StoreError, Write};
-use crate::rows::{SecretRow, VersionRow};
+use crate::rows::{SecretRow, TokenRow, VersionRow};
 
 /// A secret's current version, still sealed.
 pub struct Current {
@@ -23,33 +22,31 @@ pub struct Current {
     pub managed: bool,
     /// How many versions are kept; `None` keeps all.
     pub keep_versions: Option<u32>,
-    /// From when on the value is in danger; `None` where no managed token obtained it.
+    /// How little life left puts the value in danger; `None` where no managed token obtained it.
     pub danger: Option<Danger>,
     /// The secret row's record.
     pub(super) tag: RecordTag,
 }
 
-/// From when on the value of a managed token is in danger, and from when on it is no good, in Unix seconds. Neither where its
-/// end isn't known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How little life left puts the value of a managed token in danger, in seconds. It is kept in memory for each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Danger {
-    expiring: Option<i64>,
-    expired: Option<i64>,
+    urgent: u32,
+    hard_stop: u32,
 }
 
 impl Danger {
-    /// That of the value that this standing has.
-    pub(super) fn of(standing: &Standing) -> Self {
-        let before_end = |left: Duration| Some(standing.expiry?.wall.minus(left).unix_seconds());
-        Self { expiring: before_end(standing.margins.urgent), expired: before_end(standing.margins.hard_stop) }
+    pub(super) fn of(margins: &Margins) -> Self {
+        let seconds = |left: Duration| u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Self { urgent: seconds(margins.urgent), hard_stop: seconds(margins.hard_stop) }
     }
 
-    /// What readers are told.
-    pub fn state(&self, now: i64) -> WireState {
-        match (self.expired, self.expiring) {
-            (Some(expired), _) if expired <= now => WireState::Expired,
-            (_, Some(expiring)) if expiring <= now => WireState::Expiring,
-            _ => WireState::Fresh,
+    /// What readers are told of a value that has so many seconds left; `None` is one without a known end.
+    pub fn state(self, left: Option<i64>) -> WireState {
+        match left {
+            Some(left) if left <= i64::from(self.hard_stop) => WireState::Expired,
+            Some(left) if left <= i64::from(self.urgent) => WireState::Expiring,
+            Some(_) | None => WireState::Fresh,
         }
     }
 }
@@ -128,16 +125,13 @@ impl<S: Store> Records<S> {
 
     async fn load_current(&self, vault: &VaultName, name: &SecretName) -> Result<Arc<Current>, RecordError> {
         let (secret, version) = self.store.current(vault, name).await?.ok_or(RecordError::NotFound)?;
-        let token = self.manager_of(vault, name).await?;
-        let standing = token.as_ref().and_then(|token| Some(&token.as_ref()?.standing));
-        // What somebody wrote over the token is none of its values.
-        let danger = standing.filter(|standing| standing.generation == version.generation).map(Danger::of);
+        let manager = self.manager_of(vault, name).await?;
         Ok(Arc::new(Current {
             name: self.name_as_written(&secret)?,
+            danger: manager.as_ref().and_then(|manager| self.danger(manager, &version)),
             version,
-            managed: token.is_some(),
+            managed: manager.is_some(),
             keep_versions: secret.keep_versions,
-            danger: danger.filter(|_| standing.is_some_and(|standing| standing.generation > 0)),
             tag: secret.sealed.tag(),
         }))
     }
@@ -151,15 +145,26 @@ impl<S: Store> Records<S> {
         Ok(self.manager_of(vault, name).await?.is_some())
     }
 
-    /// The managed token that keeps the secret fresh; one that doesn't open is there, and is none.
-    async fn manager_of(&self, vault: &VaultName, name: &SecretName) -> Result<Option<Option<Token>>, RecordError> {
-        let row = match self.store.token_of(vault, name).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(row)) => self.open_token(row),
-            Err(error @ StoreError::Damaged(_)) => Err(error.into()),
-            Err(error) => return Err(error.into()),
+    async fn manager_of(&self, vault: &VaultName, name: &SecretName) -> Result<Option<Manager>, RecordError> {
+        match self.store.token_of(vault, name).await {
+            Ok(row) => Ok(row.map(Manager::Sound)),
+            Err(error @ StoreError::Damaged(_)) => {
+                self.damaged(&error.into());
+                Ok(Some(Manager::Damaged))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn danger(&self, manager: &Manager, version: &VersionRow) -> Option<Danger> {
+        let Manager::Sound(row) = manager else {
+            return None;
         };
-        Ok(Some(row.inspect_err(|error| self.damaged(error)).ok()))
+        // What somebody wrote over the token is none of its values.
+        if version.generation == 0 || version.generation != row.generation {
+            return None;
+        }
+        self.margins(row).inspect_err(|error| self.damaged(error)).ok().map(|margins| Danger::of(&margins))
     }
 
     /// One version by its id.
@@ -394,6 +399,13 @@ impl<S: Store> Records<S> {
             .and_then(|name| SecretName::parse(name).ok())
             .ok_or_else(|| RecordError::Sealed(format!("{} (its body is no name)", what())))
     }
+}
+
+/// The managed token that keeps a secret fresh.
+enum Manager {
+    Sound(TokenRow),
+    /// One whose row can't be read.
+    Damaged,
 }
 
 fn of_version(row: &VersionRow) -> String {

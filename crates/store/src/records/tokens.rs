@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use renewal::{Standing, Wall};
+use renewal::{Margins, Standing, Wall};
 use secret::Secret;
 use serde::{Deserialize, Serialize};
 use vault::{Sealed, SecretBody, SecretName, VaultName};
@@ -129,6 +129,17 @@ impl<S: Store> Records<S> {
             standing.due = row.due;
         }
         Ok(Token { row, standing })
+    }
+
+    /// The margins of a token's value, without the rest of its standing: this is done for each secret that comes into memory.
+    pub(super) fn margins(&self, row: &TokenRow) -> Result<Margins, RecordError> {
+        #[derive(Deserialize)]
+        struct Part {
+            margins: Margins,
+        }
+        let what = || format!("token {} of vault {}", row.name.folded(), row.vault.as_str());
+        let part: Part = from_json(&self.open(&row.place(), &row.sealed, what)?, what)?;
+        Ok(part.margins)
     }
 
     /// The write that declares a token: one that never had a value, due at once.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Stage;
 use super::proxy::Fault;
+use crate::client::VaultClient;
 use crate::process::{admin, until};
 
 /// Long enough that no renewal of its own comes in the way.
@@ -127,12 +128,22 @@ fn a_vault_without_public_access_is_told_from_a_missing_right() {
 
 #[test]
 fn a_name_that_is_soft_deleted_is_told_with_the_way_to_get_it_back() {
-    rides_out(
-        2,
-        "PUT",
-        Fault::Answer(409, Vec::new(), refusal("Conflict", "ObjectIsDeletedButRecoverable")),
-        Some("az keyvault secret recover --vault-name dev --name delivered-token"),
-    );
+    let stage = Stage::set(LONG, "");
+    let serve = stage.serve();
+    stage.give_credentials();
+    stage.until_delivered();
+    admin(&stage.theirs, &["secret", "delete", "delivered-token", "--yes"], "");
+    stage.renew();
+    let words = "az keyvault secret recover --vault-name dev --name delivered-token";
+    let line = serve.stderr.wait(|line| line.contains(words));
+    assert!(line.is_some(), "nobody is told: {}", serve.stderr.text());
+    admin(&stage.theirs, &["secret", "recover", "delivered-token"], "");
+    assert_eq!(stage.until_delivered().len(), 2, "what was there before is there again");
+    // Purged, its name is free, and it is simply written anew.
+    admin(&stage.theirs, &["secret", "delete", "delivered-token", "--yes"], "");
+    admin(&stage.theirs, &["secret", "purge", "delivered-token", "--yes"], "");
+    stage.renew();
+    assert_eq!(stage.until_delivered().len(), 1);
 }
 
 #[test]
@@ -151,11 +162,12 @@ fn a_secret_that_somebody_disabled_is_written_anew() {
     let _serve = stage.serve();
     stage.give_credentials();
     stage.until_delivered();
-    stage.proxy.rule(1, Fault::Answer(403, Vec::new(), refusal("Forbidden", "SecretDisabled")), |seen| {
-        seen.is_delivery("GET")
-    });
+    let vault = VaultClient::new(&stage.azure);
+    let path = "/secrets/delivered-token?api-version=7.4";
+    let disabled = vault.send("PATCH", path, r#"{"attributes": {"enabled": false}}"#).ok();
+    assert_eq!(disabled["attributes"]["enabled"], false);
     stage.renew();
-    stage.until_delivered();
+    assert!(stage.until_delivered().last().is_some_and(|(_, enabled)| *enabled));
 }
 
 #[test]

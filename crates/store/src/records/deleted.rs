@@ -3,7 +3,7 @@
 //! A deleted secret keeps its versions, and its name is taken. A token that manages it is paused, and goes on when the
 //! secret comes back. Whatever is decided here is one transaction, made anew where somebody else was faster.
 
-use renewal::PauseReason;
+use renewal::{PauseReason, Wall};
 use vault::{
     BackedUpVersion, MAX_BACKUP_BYTES, MAX_BACKUP_VERSIONS, RecordTag, Sealed, SecretBackup, SecretName, VaultName,
 };
@@ -94,7 +94,9 @@ impl<S: Store> Records<S> {
             let row = self.sealed_deleted(DeletedSecretRow { secret, deleted: now, purged_at });
             let tag = row.secret.sealed.tag();
             let mut writes = vec![Write::DeleteSecret { row, replaces: current.tag }];
-            writes.extend(self.paused(vault, name, true).await?);
+            writes.extend(self.token_rests(vault, name).await?);
+            // From before others can see that it is deleted, memory doesn't answer for it.
+            self.cache.distrust(vault, name);
             match self.commit(writes).await {
                 Ok(()) => {
                     let (name, version) = (current.name.clone(), current.version.clone());
@@ -121,14 +123,14 @@ impl<S: Store> Records<S> {
         for _ in 0..CONFLICT_RETRIES {
             let deleted = self.deleted_secret(vault, name).await?;
             let row = self.secret_row(vault, &deleted.name, &deleted.version, now, deleted.keep_versions);
+            let body = self.body(&deleted.version)?;
             let mut writes = vec![Write::RecoverSecret { row, replaces: deleted.tag }];
-            let resumed = self.paused(vault, name, false).await?;
-            let managed = resumed.is_some();
+            let resumed = self.token_goes_on(vault, name, None).await?;
+            let managed = !resumed.is_empty();
             writes.extend(resumed);
             match self.commit(writes).await {
                 Ok(()) => {
                     self.written(vault, &deleted.name);
-                    let body = self.body(&deleted.version)?;
                     return Ok(WrittenVersion { name: deleted.name, version: deleted.version, body, managed });
                 }
                 Err(CommitError::Conflict) => {}
@@ -138,13 +140,27 @@ impl<S: Store> Records<S> {
         Err(RecordError::Contended)
     }
 
-    /// Destroys a deleted secret with all its versions. A token that managed it stays paused until somebody resumes it.
+    /// Destroys a deleted secret with all its versions. A token that managed it stays paused until somebody resumes it, or
+    /// sets a secret of its name.
     ///
     /// # Errors
     /// [`RecordError::NotFound`] where none of this name is deleted, or why it was not destroyed.
     pub async fn purge_secret(&self, vault: &VaultName, name: &SecretName) -> Result<(), RecordError> {
+        self.purge(vault, name, i64::MAX).await
+    }
+
+    /// The same, where its time is over at `now`, in Unix seconds; else it is none that is to be found.
+    ///
+    /// # Errors
+    /// As [`purge_secret`](Self::purge_secret).
+    pub async fn purge_if_over(&self, vault: &VaultName, name: &SecretName, now: i64) -> Result<(), RecordError> {
+        self.purge(vault, name, now).await
+    }
+
+    async fn purge(&self, vault: &VaultName, name: &SecretName, now: i64) -> Result<(), RecordError> {
         for _ in 0..CONFLICT_RETRIES {
-            let (row, _) = self.store.deleted_secret(vault, name).await?.ok_or(RecordError::NotFound)?;
+            let found = self.store.deleted_secret(vault, name).await?;
+            let (row, _) = found.filter(|(row, _)| row.purged_at <= now).ok_or(RecordError::NotFound)?;
             let replaces = row.secret.sealed.tag();
             let purge = Write::PurgeSecret { vault: vault.clone(), name: name.clone(), replaces };
             match self.commit(vec![purge]).await {
@@ -209,8 +225,9 @@ impl<S: Store> Records<S> {
     ) -> Result<WrittenVersion, RecordError> {
         let SecretBackup { name, keep_versions, versions } = backup;
         self.expect_free(vault, &name).await?;
-        let managed = self.is_managed(vault, &name).await?;
-        let mut writes = Vec::with_capacity(versions.len() + 2);
+        let token = self.token_goes_on(vault, &name, Some(now)).await?;
+        let managed = !token.is_empty();
+        let mut writes = Vec::with_capacity(versions.len() + token.len() + 1);
         let mut last = None;
         for BackedUpVersion { version, created, enabled, not_before, expires, body } in versions {
             let (vault, name) = (vault.clone(), name.clone());
@@ -224,10 +241,7 @@ impl<S: Store> Records<S> {
         let (version, body) = last.ok_or(RecordError::NotFound)?;
         let row = self.secret_row(vault, &name, &version, now, keep_versions);
         writes.push(Write::Secret { row, replaces: None });
-        if managed {
-            let due = renewal::Wall(now.saturating_mul(1000));
-            writes.push(Write::Hasten { vault: vault.clone(), name: name.clone(), due });
-        }
+        writes.extend(token);
         match self.commit(writes).await {
             Ok(()) => {}
             Err(CommitError::Conflict) => {
@@ -257,18 +271,37 @@ impl<S: Store> Records<S> {
         }
     }
 
-    /// The write that pauses the token that manages the secret because it is deleted, or lifts that.
-    async fn paused(&self, vault: &VaultName, name: &SecretName, paused: bool) -> Result<Option<Write>, RecordError> {
+    /// The write that lets the token rest that manages a secret which is deleted.
+    async fn token_rests(&self, vault: &VaultName, name: &SecretName) -> Result<Option<Write>, RecordError> {
         let Some(token) = self.token_of(vault, name).await? else {
             return Ok(None);
         };
         let mut standing = token.standing.clone();
-        if paused {
-            standing.pause(PauseReason::SecretDeleted);
-        } else {
-            standing.resume(PauseReason::SecretDeleted);
-        }
+        standing.pause(PauseReason::SecretDeleted);
         Ok(Some(self.token_write(&token, &standing, None)))
+    }
+
+    /// The writes that let the token go on that manages a secret which is there again; none where no token does. It is due at
+    /// `due`, in Unix seconds, where what is there is none of its values, and its deliveries are looked at.
+    pub(super) async fn token_goes_on(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+        due: Option<i64>,
+    ) -> Result<Vec<Write>, RecordError> {
+        let Some(token) = self.token_of(vault, name).await? else {
+            return Ok(Vec::new());
+        };
+        let mut standing = token.standing.clone();
+        standing.resume(PauseReason::SecretDeleted);
+        if let Some(due) = due.filter(|_| !standing.needs_consent) {
+            standing.due = standing.due.min(Wall(due.saturating_mul(1000)));
+        }
+        let mut writes = vec![self.token_write(&token, &standing, None)];
+        if due.is_none() {
+            writes.push(Write::Deliver { token: token.row.id, due: Wall::EPOCH, behind: Wall::NEVER });
+        }
+        Ok(writes)
     }
 
     /// The row of a secret whose current version is this one.

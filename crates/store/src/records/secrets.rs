@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use renewal::{Margins, WireState};
+use renewal::{Margins, Wall, WireState};
 use vault::{Keyring, Place, RecordTag, Sealed, SecretBody, SecretName, VaultName, VersionId};
 use zeroize::Zeroizing;
 
@@ -267,8 +267,9 @@ impl<S: Store> Records<S> {
                 }
                 if let Some(Current { version, .. }) = existing.as_deref() {
                     // It changes nothing, and conflicts with a change of attributes in between.
+                    // First, since the batch may prune it.
                     let replaces = version.sealed.tag();
-                    writes.push(Write::AmendVersion { row: version.clone(), replaces });
+                    writes.insert(0, Write::AmendVersion { row: version.clone(), replaces });
                 }
             }
             let managed = match &existing {
@@ -276,12 +277,14 @@ impl<S: Store> Records<S> {
                 // A token may have been declared before its secret is there.
                 None => self.is_managed(&new.vault, &new.name).await?,
             };
-            if managed {
-                writes.push(Write::Hasten {
+            match &existing {
+                None => writes.extend(self.token_goes_on(&new.vault, &new.name, Some(new.now)).await?),
+                Some(_) if managed => writes.push(Write::Hasten {
                     vault: new.vault.clone(),
                     name: new.name.clone(),
-                    due: renewal::Wall(new.now.saturating_mul(1000)),
-                });
+                    due: Wall(new.now.saturating_mul(1000)),
+                }),
+                Some(_) => {}
             }
             match self.commit(writes).await {
                 Ok(()) => {

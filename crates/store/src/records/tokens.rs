@@ -1,15 +1,16 @@
 //! Managed tokens and the history of their attempts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use renewal::{Margins, Standing, Wall};
+use renewal::{Margins, PauseReason, Standing, Wall};
 use secret::Secret;
 use serde::{Deserialize, Serialize};
 use vault::{Sealed, SecretBody, SecretName, VaultName};
 
-use super::{CONFLICT_RETRIES, NewSecret, RecordError, Records, from_json, to_json};
+use super::{CONFLICT_RETRIES, Current, NewSecret, RecordError, Records, from_json, to_json};
 use crate::port::{Claim, CommitError, Lease, Store, StoreError, Write};
-use crate::rows::{AttemptRow, LaneRow, TokenId, TokenRow};
+use crate::rows::{AttemptRow, DeletedSecretRow, LaneRow, TokenId, TokenRow};
 
 /// How many attempts of a token its history keeps by default.
 pub const KEEP_ATTEMPTS: u32 = 1000;
@@ -211,67 +212,81 @@ impl<S: Store> Records<S> {
     /// Otherwise why it was not written; the caller keeps the value and tries again, since a success is never dropped.
     pub async fn promote(&self, promotion: &Promotion<'_>) -> Result<(), CommitError> {
         let Promotion { token, standing, now, .. } = *promotion;
-        let existing = match self.current(&token.row.vault, &token.row.name).await {
-            Ok(current) => Some(current),
-            Err(RecordError::NotFound) => None,
-            Err(error) => return Err(unwritten(error)),
-        };
-        let deleted = match &existing {
-            Some(_) => None,
-            None => self.store.deleted_secret(&token.row.vault, &token.row.name).await?,
-        };
-        let expires = standing.expiry.map(|expiry| expiry.wall.unix_seconds());
-        let generation_tag = (GENERATION_TAG.to_owned(), standing.generation.to_string());
-        let value = promotion.value;
-        let same = match &existing {
-            Some(current) if promotion.same_value => {
-                let body = self.body(&current.version).map_err(unwritten)?;
-                // Somebody may have written another value since it was compared.
-                body.value.equals(value).then_some((current, body))
+        let place = self.place_of(token).await.map_err(unwritten)?;
+        let mut writes = self.published(promotion, &place)?;
+        let releases = Some(promotion.fence);
+        writes.push(match place {
+            ValuePlace::Free | ValuePlace::Live(_) => self.token_write(token, standing, releases),
+            ValuePlace::Deleted(_) | ValuePlace::Purged => {
+                let mut resting = standing.clone();
+                resting.pause(PauseReason::SecretDeleted);
+                self.token_write(token, &resting, releases)
             }
-            _ => None,
-        };
-        let mut writes = match same {
-            None => {
-                let new = NewSecret {
-                    vault: token.row.vault.clone(),
-                    name: token.row.name.clone(),
-                    body: SecretBody {
-                        value: value.duplicate(),
-                        content_type: None,
-                        tags: BTreeMap::from([generation_tag]),
-                        updated: now,
-                        written_by: promotion.written_by.to_owned(),
-                    },
-                    enabled: true,
-                    not_before: None,
-                    expires,
-                    now,
-                };
-                let keep = Some(promotion.keep_versions);
-                match deleted {
-                    None => self.new_version(existing.as_deref(), &new, standing.generation, keep).0,
-                    // Deleted while it was renewed: a success is never dropped, and comes back with the secret.
-                    Some((row, _)) => self.version_of_deleted(&row, &new, standing.generation).map_err(unwritten)?,
-                }
-            }
-            Some((current, mut body)) => {
-                let mut row = current.version.clone();
-                row.expires = expires;
-                row.generation = standing.generation;
-                body.updated = now.max(body.updated);
-                body.tags.insert(generation_tag.0, generation_tag.1);
-                row.sealed = self.seal(&row.place(), &body.encode());
-                vec![Write::AmendVersion { row, replaces: current.version.sealed.tag() }]
-            }
-        };
-        writes.push(self.token_write(token, standing, Some(promotion.fence)));
+        });
         writes.extend(self.attempt_writes(token.row.id, promotion.attempt));
         if promotion.delivers {
             let now = Wall(now.saturating_mul(1000));
             writes.push(Write::Deliver { token: token.row.id, due: now, behind: now });
         }
         self.commit(writes).await
+    }
+
+    async fn place_of(&self, token: &Token) -> Result<ValuePlace, RecordError> {
+        let (vault, name) = (&token.row.vault, &token.row.name);
+        match self.current(vault, name).await {
+            Ok(current) => return Ok(ValuePlace::Live(current)),
+            Err(RecordError::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(match self.store.deleted_secret(vault, name).await? {
+            Some((row, _)) => ValuePlace::Deleted(row),
+            None if token.standing.paused.contains(&PauseReason::SecretDeleted) => ValuePlace::Purged,
+            None => ValuePlace::Free,
+        })
+    }
+
+    /// The writes that put the value where readers find it.
+    fn published(&self, promotion: &Promotion<'_>, place: &ValuePlace) -> Result<Vec<Write>, CommitError> {
+        let Promotion { token, standing, value, now, .. } = *promotion;
+        let expires = standing.expiry.map(|expiry| expiry.wall.unix_seconds());
+        let generation_tag = (GENERATION_TAG.to_owned(), standing.generation.to_string());
+        if let (ValuePlace::Live(current), true) = (place, promotion.same_value) {
+            let mut body = self.body(&current.version).map_err(unwritten)?;
+            // Somebody may have written another value since it was compared.
+            if body.value.equals(value) {
+                let mut row = current.version.clone();
+                row.expires = expires;
+                row.generation = standing.generation;
+                body.updated = now.max(body.updated);
+                body.tags.insert(generation_tag.0, generation_tag.1);
+                row.sealed = self.seal(&row.place(), &body.encode());
+                return Ok(vec![Write::AmendVersion { row, replaces: current.version.sealed.tag() }]);
+            }
+        }
+        let new = NewSecret {
+            vault: token.row.vault.clone(),
+            name: token.row.name.clone(),
+            body: SecretBody {
+                value: value.duplicate(),
+                content_type: None,
+                tags: BTreeMap::from([generation_tag]),
+                updated: now,
+                written_by: promotion.written_by.to_owned(),
+            },
+            enabled: true,
+            not_before: None,
+            expires,
+            now,
+        };
+        let keep = Some(promotion.keep_versions);
+        match place {
+            ValuePlace::Free => Ok(self.new_version(None, &new, standing.generation, keep).0),
+            ValuePlace::Live(current) => Ok(self.new_version(Some(current), &new, standing.generation, keep).0),
+            // A success is never dropped: it comes back with the secret.
+            ValuePlace::Deleted(row) => self.version_of_deleted(row, &new, standing.generation).map_err(unwritten),
+            // Whoever purged it wants no secret of this name.
+            ValuePlace::Purged => Ok(Vec::new()),
+        }
     }
 
     /// The writes that put an attempt into the history, or replace it there.
@@ -333,6 +348,18 @@ impl<S: Store> Records<S> {
         row.sealed = self.seal(&row.place(), &to_json(standing));
         row
     }
+}
+
+/// Where a renewal's value belongs.
+enum ValuePlace {
+    /// Nothing is there.
+    Free,
+    /// The secret is there.
+    Live(Arc<Current>),
+    /// It was deleted meanwhile, or before its token was declared.
+    Deleted(DeletedSecretRow),
+    /// It was deleted meanwhile, and purged.
+    Purged,
 }
 
 /// The same failure, for a caller that only asks whether a batch was written.

@@ -1,7 +1,7 @@
 //! Secrets that are deleted, and what that means for the tokens that manage them.
 
 use renewal::{PauseReason, Wall};
-use store::{MemoryStore, RecordError};
+use store::{Current, MemoryStore, NewSecret, RecordError, Records, Token};
 
 use crate::tokens::{again, promote, publish};
 use crate::world::{START, name, new_secret, records, run, set, token, value, vault, versions};
@@ -86,23 +86,86 @@ fn the_name_of_a_deleted_secret_is_taken_until_it_is_purged() {
     assert_eq!(value(&records, "api"), "one");
 }
 
-#[test]
-fn a_restored_secret_that_a_token_manages_is_renewed_at_once_and_is_none_of_its_generations() {
-    let records = records(MemoryStore::new());
-    let first = token(&records, "token");
-    promote(&records, &first, Some("fresh"), START, 25).expect("it is published");
+/// A token with a value, whose secret is then deleted and purged.
+fn purged(records: &Records<MemoryStore>) -> (Token, Vec<u8>) {
+    let first = token(records, "token");
+    promote(records, &first, Some("fresh"), START, 25).expect("it is published");
     let backup = run(records.back_up(&vault(), &name("token"))).expect("it is there");
     run(records.delete_secret(&vault(), &name("token"), START, START + DAY)).expect("it is there");
     run(records.purge_secret(&vault(), &name("token"))).expect("it is deleted");
-    let resume = records.change_token(first.row.id, None, |_, standing| {
-        standing.resume(PauseReason::SecretDeleted);
-        Vec::new()
-    });
-    run(resume).expect("it is there");
-    let backup = records.open_backup(&backup).expect("it is ours");
-    let restored = run(records.restore(&vault(), backup, START + 9)).expect("the name is free");
-    assert!(restored.managed);
-    assert_eq!(run(records.current(&vault(), &name("token"))).expect("it is there").version.generation, 0);
-    let back = again(&records, &first);
-    assert_eq!((back.row.generation, back.row.due), (1, Wall((START + 9) * 1000)));
+    let after = again(records, &first);
+    assert_eq!(after.row.due, Wall::NEVER, "it rests");
+    (after, backup)
+}
+
+#[test]
+fn a_token_whose_secret_was_purged_goes_on_with_what_is_set_or_restored_under_its_name() {
+    for by_restore in [true, false] {
+        let records = records(MemoryStore::new());
+        let (resting, backup) = purged(&records);
+        let written = if by_restore {
+            let backup = records.open_backup(&backup).expect("it is ours");
+            run(records.restore(&vault(), backup, START + 9)).expect("the name is free")
+        } else {
+            run(records.set(NewSecret { now: START + 9, ..new_secret("token", "by hand") })).expect("the name is free")
+        };
+        assert!(written.managed);
+        let current = run(records.current(&vault(), &name("token"))).expect("it is there");
+        assert_eq!((current.version.generation, current.danger), (0, None), "it is none of its generations");
+        let back = again(&records, &resting);
+        assert!(back.standing.paused.is_empty());
+        assert_eq!((back.row.generation, back.row.due), (1, Wall((START + 9) * 1000)));
+    }
+}
+
+#[test]
+fn a_renewal_that_ends_after_the_purge_makes_no_secret() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "token");
+    promote(&records, &first, Some("first"), START, 25).expect("it is published");
+    let lease = run(records.claim(first.row.id, 1)).expect("the store answers").expect("nobody else has it");
+    run(records.delete_secret(&vault(), &name("token"), START + 1, START + DAY)).expect("it is there");
+    run(records.purge_secret(&vault(), &name("token"))).expect("it is deleted");
+    publish(&records, &again(&records, &first), Some("second"), START + 2, 25, lease.fence).expect("it is noted");
+    assert_eq!(run(records.current(&vault(), &name("token"))).err(), Some(RecordError::NotFound));
+    assert!(versions(&records, "token").is_empty());
+    assert_eq!(run(records.attempts(first.row.id, None, 9)).expect("a history").len(), 2);
+}
+
+#[test]
+fn a_token_that_was_declared_while_its_secret_was_being_deleted_rests_after_one_renewal() {
+    let records = records(MemoryStore::new());
+    set(&records, "token", "by hand");
+    run(records.delete_secret(&vault(), &name("token"), START, START + DAY)).expect("it is there");
+    let declared = token(&records, "token");
+    promote(&records, &declared, Some("fresh"), START, 25).expect("it is noted");
+    let resting = again(&records, &declared);
+    assert!(resting.standing.paused.contains(&PauseReason::SecretDeleted));
+    run(records.recover_secret(&vault(), &name("token"), START + 1)).expect("it is deleted");
+    assert_eq!(value(&records, "token"), "fresh");
+    assert!(again(&records, &declared).standing.paused.is_empty());
+}
+
+#[test]
+fn what_was_recovered_and_deleted_again_isnt_purged_by_the_time_of_its_first_deletion() {
+    let records = records(MemoryStore::new());
+    set(&records, "api", "one");
+    run(records.delete_secret(&vault(), &name("api"), START, START + DAY)).expect("it is there");
+    run(records.recover_secret(&vault(), &name("api"), START + DAY)).expect("it is deleted");
+    run(records.delete_secret(&vault(), &name("api"), START + DAY, START + 2 * DAY)).expect("it is there");
+    let late = run(records.purge_if_over(&vault(), &name("api"), START + DAY));
+    assert_eq!(late.err(), Some(RecordError::NotFound));
+    run(records.purge_if_over(&vault(), &name("api"), START + 2 * DAY)).expect("its time is over");
+}
+
+#[test]
+fn a_write_that_depends_on_what_is_there_is_made_where_one_version_is_kept() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "token");
+    promote(&records, &first, Some("fresh"), START, 1).expect("it is published");
+    let is_there = |current: Option<&Current>| current.is_some();
+    run(records.set_if(new_secret("token", "by hand"), Some(&is_there))).expect("it is there");
+    assert_eq!((value(&records, "token").as_str(), versions(&records, "token").len()), ("by hand", 1));
+    let is_absent = |current: Option<&Current>| current.is_none();
+    assert_eq!(run(records.set_if(new_secret("token", "x"), Some(&is_absent))).err(), Some(RecordError::Unmet));
 }

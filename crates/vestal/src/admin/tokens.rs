@@ -157,16 +157,31 @@ impl Admin {
     /// Lifts the pause of a person. Where another holds the token, nothing is lifted: it would stay paused all the same.
     pub(super) async fn resume(&self, vault: &str, name: &str) -> Answered {
         let token = self.token_named(vault, name).await?;
-        let others = token.standing.paused.iter().copied().filter(|reason| *reason != PauseReason::Person).collect();
+        let purged = self.was_purged(&token).await?;
+        let lifted =
+            |reason: PauseReason| reason == PauseReason::Person || (reason == PauseReason::SecretDeleted && purged);
+        let others = token.standing.paused.iter().copied().filter(|reason| !lifted(*reason)).collect();
         if let Some(paused) = still_paused(&token, &others) {
             return Err(paused);
         }
         let resumed = |standing: &mut Standing| {
             standing.resume(PauseReason::Person);
+            if purged {
+                standing.resume(PauseReason::SecretDeleted);
+            }
             asked_for(standing);
         };
         let token = self.change("TokenResume", &token, resumed).await?;
         self.changed(&token).await
+    }
+
+    /// Whether the token rests since its secret was deleted, and that can't be recovered any more: a renewal makes it anew.
+    async fn was_purged(&self, token: &Token) -> Result<bool, Failed> {
+        if !token.standing.paused.contains(&PauseReason::SecretDeleted) {
+            return Ok(false);
+        }
+        let (vault, name) = (&token.row.vault, &token.row.name);
+        Ok(self.engine.records().store().deleted_secret(vault, name).await?.is_none())
     }
 
     async fn change(
@@ -275,7 +290,10 @@ fn still_paused(token: &Token, reasons: &BTreeSet<PauseReason>) -> Option<Failed
         "write its definition into the configuration file again, and run `vestal apply`: it goes on from there"
             .to_owned()
     } else if reasons.contains(&PauseReason::SecretDeleted) {
-        format!("recover the secret {name} of vault {vault}: it goes on from there")
+        format!(
+            "`vestal secret recover {vault}/{name}` brings the secret back, and the token goes on from there; once it is \
+             purged, `vestal token resume {vault}/{name}` begins anew"
+        )
     } else {
         format!("`vestal token resume {vault}/{name}` renews it at once")
     };

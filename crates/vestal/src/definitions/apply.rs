@@ -302,7 +302,13 @@ impl<S: Store> Batch<'_, S> {
         })?;
         let lane = definition.lane(provider);
         let write = match self.records.token_of(vault, &name).await? {
-            None => self.records.new_token(vault.clone(), name, lane.clone(), &Standing::new(self.now)),
+            None => {
+                let mut standing = Standing::new(self.now);
+                if self.records.store().deleted_secret(vault, &name).await.map_err(RecordError::from)?.is_some() {
+                    standing.pause(PauseReason::SecretDeleted);
+                }
+                self.records.new_token(vault.clone(), name, lane.clone(), &standing)
+            }
             Some(known) if !changed && known.row.lane == lane && known.standing.failures == 0 => return Ok(None),
             Some(mut known) => {
                 let mut standing = known.standing.clone();

@@ -32,6 +32,9 @@ const DELIVERIES_FINISH: Duration = Duration::from_secs(5);
 /// How often the signing keys of the authority are looked at.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(300);
 
+/// For how long after a start no deleted secret is purged.
+const PURGED_NOT_BEFORE: Duration = Duration::from_secs(3600);
+
 /// How often deleted secrets are purged whose time is over.
 const PURGED_EVERY: Duration = Duration::from_secs(60);
 
@@ -352,6 +355,8 @@ async fn rotate_keys(engine: Arc<Engine>) {
 }
 
 async fn purge(engine: Arc<Engine>) {
+    // What is purged is gone for good: a clock that is wrong at the start has an hour to be put right.
+    tokio::time::sleep(PURGED_NOT_BEFORE).await;
     loop {
         let now = keyvault::Now { unix_ms: clock::now().wall.0 };
         if let Err(error) = engine.keyvault().purge_if_due(now).await {

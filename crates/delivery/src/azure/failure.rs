@@ -55,8 +55,8 @@ pub(super) fn is_disabled(error: &azure_core::Error) -> bool {
 /// The secret is one that Key Vault itself keeps, for a certificate of the same name.
 pub(super) fn managed(place: &Place, name: &str) -> TargetError {
     let words = format!(
-        "the secret {name} of {} belongs to the certificate of that name, and the vault lets nobody else write it: \
-         choose another `name`",
+        "the secret {name} of {} belongs to the certificate of that name: nobody else can write it, and what it holds is a \
+         certificate with its key. To deliver there, choose another `name`; for a credential, name another secret",
         place.url
     );
     TargetError { kind: TargetErrorKind::Occupied, words, retry_after: None }

@@ -159,11 +159,9 @@ impl fmt::Display for Unknown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeadlinePassed(deadline) => {
-                write!(out, "none began within {deadline:?}; see whether the provider reports an outage")
+                write!(out, "none began within {deadline:?}; see whether it reports an outage")
             }
-            Self::Closed => {
-                out.write_str("the connection was closed first; see whether the provider reports an outage")
-            }
+            Self::Closed => out.write_str("the connection was closed first; see whether it reports an outage"),
             Self::HeadTooLarge => write!(
                 out,
                 "its headers are larger than {} KiB or more than {}; check that the URL is the token endpoint's",

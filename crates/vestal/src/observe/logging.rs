@@ -13,12 +13,15 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry;
 
 /// The variables that say what is logged, in the form of `tracing`'s `EnvFilter`: `debug`, `vestal::alert=trace,info`. The
-/// first that is set counts; without one it is `info`.
+/// first that is set counts; without one it is `info`, with `warn` for libraries that tell of each call.
 pub const VARIABLES: [&str; 2] = ["VESTAL_LOG", "RUST_LOG"];
 
 /// Our own crates, by the names that their lines have.
 const OURS: [&str; 11] =
     ["delivery", "flow", "keeper", "keyvault", "oauth", "renewal", "secret", "store", "store_sql", "vault", "vestal"];
+
+/// Libraries that tell at `info` what is ours to tell.
+const LIBRARIES: [&str; 3] = ["azure_core", "azure_identity", "typespec_client_core"];
 
 /// The target of the lines that tell of single attempts, for filters.
 pub(super) const ATTEMPTS: &str = "vestal::attempts";
@@ -31,7 +34,7 @@ pub fn init(json: bool, color: bool, default: &str) {
         let text = std::env::var(name).ok().filter(|text| !text.trim().is_empty())?;
         Some((*name, text))
     });
-    let (filter, complaint) = match filter(wish.as_ref().map_or(default, |(_, text)| text)) {
+    let (filter, complaint) = match filter(&wish.as_ref().map_or_else(|| usual(default), |(_, text)| text.clone())) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
@@ -46,6 +49,12 @@ pub fn init(json: bool, color: bool, default: &str) {
 
 fn filter(wish: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(wish)
+}
+
+/// The filter where nobody has a wish: `own` for our crates, and less for the libraries below, which tell of every call that
+/// failed. Vestal tells of those by itself, and not each time.
+fn usual(own: &str) -> String {
+    format!("{own},{}", LIBRARIES.map(|name| format!("{name}=warn")).join(","))
 }
 
 fn subscriber<W>(json: bool, color: bool, verbose: bool, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
@@ -153,6 +162,23 @@ mod tests {
             assert!(page.contains(&format!("{speaker} speaks")) && page.contains(&format!("{speaker} shouts")));
             assert!(!page.contains(&format!("{speaker} mumbles")));
         }
+    }
+
+    #[test]
+    fn without_a_wish_the_client_of_azure_tells_no_single_calls() {
+        let page = Page::default();
+        let writer = page.clone();
+        let filter = filter(&usual("info")).expect("a filter");
+        tracing::subscriber::with_default(subscriber(false, false, true, filter, move || writer.clone()), || {
+            tracing::info!(target: "typespec_client_core::http", "a call failed");
+            tracing::warn!(target: "azure_core::http", "a warning");
+            tracing::info!(target: "vestal::engine", "a line of ours");
+        });
+        let page = String::from_utf8(page.0.lock().expect("the lock").clone()).expect("text");
+        assert!(
+            !page.contains("a call failed") && page.contains("a warning") && page.contains("a line of ours"),
+            "{page}"
+        );
     }
 
     #[test]

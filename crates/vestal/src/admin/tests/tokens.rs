@@ -233,3 +233,31 @@ async fn a_token_whose_row_was_changed_from_outside_is_listed_as_unreadable_and_
     assert!(list[0]["last_failure"].as_str().unwrap().contains("can't be opened"), "{list}");
     assert_eq!(world.get("/status").await["tokens"], json!({"unreadable": 1}));
 }
+
+#[tokio::test]
+async fn a_token_rests_while_its_secret_is_deleted_and_begins_anew_once_that_is_purged() {
+    const SECRET: &str = "/vaults/contoso/secrets/api-token";
+    const DELETED: &str = "/vaults/contoso/deleted-secrets/api-token";
+    let mut world = World::with_token().await;
+    world.set("credential", CREDENTIAL).await;
+    world.keep();
+    world.done("POST", &format!("{TOKEN}/renew?wait=60"), Value::Null).await;
+    let deleted = world.done("DELETE", SECRET, Value::Null).await;
+    assert_eq!((&deleted["vault"], &deleted["name"]), (&json!("contoso"), &json!("api-token")));
+    assert_eq!(world.get(TOKEN).await["state"], "paused");
+    let words = world.refused("POST", &format!("{TOKEN}/resume"), Value::Null, 409, "conflict").await;
+    assert!(words.contains("vestal secret recover contoso/api-token"), "{words}");
+    let words = world.refused("PUT", SECRET, json!({"value": "by hand"}), 409, "conflict").await;
+    assert!(words.contains("vestal secret recover contoso/api-token"), "{words}");
+    world.done("POST", &format!("{DELETED}/recover"), Value::Null).await;
+    assert_ne!(world.get(TOKEN).await["state"], "paused");
+
+    world.done("DELETE", SECRET, Value::Null).await;
+    world.done("DELETE", DELETED, Value::Null).await;
+    assert_eq!(world.get(TOKEN).await["state"], "paused");
+    world.done("POST", &format!("{TOKEN}/resume"), Value::Null).await;
+    let renewal = world.done("POST", &format!("{TOKEN}/renew?wait=60"), Value::Null).await;
+    assert_eq!(renewal["token"]["state"], "fresh", "{renewal}");
+    assert!(world.get(&format!("{SECRET}/value")).await["value"].is_string());
+    world.stop().await;
+}

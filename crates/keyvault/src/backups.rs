@@ -1,4 +1,4 @@
-//! Backups and restores under way. Each may hold some 50 MB, so there are few at once.
+//! Backups and restores under way. Each may hold some 100 MB of memory, so there are few at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

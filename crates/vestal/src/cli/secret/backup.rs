@@ -93,6 +93,8 @@ fn write_private(out: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
     let mut beside = out.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
+    // One may be left of a crash: in a container the number is the same each time.
+    let _ = fs::remove_file(&beside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| put(&beside, out, force));
     if written.is_err() {
@@ -135,6 +137,7 @@ mod tests {
     fn a_backup_is_for_its_owner_alone_and_replaces_nothing_unasked() {
         let folder = tempfile::tempdir().unwrap();
         let (out, link) = (folder.path().join("out"), folder.path().join("link"));
+        fs::write(folder.path().join(format!("out.{}.new", std::process::id())), "left of a crash").unwrap();
         write_private(&out, b"one", false).unwrap();
         assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
         symlink(&out, &link).unwrap();

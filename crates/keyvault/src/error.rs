@@ -71,6 +71,10 @@ pub(crate) enum Refusal {
     DeletedSecretNotFound(String),
     /// What the client made its write depend on isn't so.
     Precondition,
+    /// The client made a change depend on a tag, which this operation doesn't look at.
+    ConditionNotTaken,
+    /// Enough backups and restores are under way.
+    Busy,
     /// There is a deleted secret of this name, which stands in the way. The text is its name.
     SecretDeleted(String),
     /// There is a secret of this name, which stands in the way of a restore. The text is its name.
@@ -122,7 +126,7 @@ impl Refusal {
     /// The same in the audit's words.
     pub(crate) fn outcome(&self) -> AuditOutcome {
         match self.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => AuditOutcome::Refused,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => AuditOutcome::Refused,
             StatusCode::NOT_FOUND => AuditOutcome::NotFound,
             status if status.is_client_error() => AuditOutcome::Invalid,
             _ => AuditOutcome::Failed,
@@ -232,6 +236,17 @@ impl Refusal {
                 S::PRECONDITION_FAILED,
                 "PreconditionFailed",
                 "The secret is another by now, or is not there, or is: read it again. Nothing was changed.",
+            ),
+            Self::ConditionNotTaken => shape(
+                S::BAD_REQUEST,
+                "BadParameter",
+                "Only setting a secret can depend on a tag; other changes take If-Match: * and no other condition. Nothing \
+                 was changed.",
+            ),
+            Self::Busy => shape(
+                S::TOO_MANY_REQUESTS,
+                "Throttled",
+                "Enough backups and restores are under way. Try again in a second.",
             ),
             Self::SecretDeleted(name) => because(
                 "ObjectIsDeletedButRecoverable",

@@ -56,6 +56,11 @@ impl<'r> Precondition<'r> {
         self.0.contains_key(header::IF_MATCH) || self.0.contains_key(header::IF_NONE_MATCH)
     }
 
+    /// Whether it says no more than that something is there, or nothing at all.
+    pub(crate) fn is_existence_at_most(&self) -> bool {
+        !self.0.contains_key(header::IF_NONE_MATCH) && tags(self.0, &header::IF_MATCH).all(|tag| tag == "*")
+    }
+
     /// Whether it holds where this is what is there.
     pub(crate) fn holds(&self, current: Option<ETag>) -> bool {
         let wants = |name: HeaderName| self.0.contains_key(name);
@@ -66,7 +71,7 @@ impl<'r> Precondition<'r> {
 }
 
 /// The tags that stand in the headers of this name. None of ours holds a comma.
-fn tags<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+fn tags<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> + use<'h> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }

@@ -1,6 +1,9 @@
 //! JSON, written by hand: the path of every read, where building a tree of values would cost more than the
 //! cryptography.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 /// Where an answer's body is written.
 pub(crate) struct JsonWriter {
     out: Vec<u8>,
@@ -47,6 +50,14 @@ impl JsonWriter {
         for byte in bytes {
             self.out.extend_from_slice(&hex_pair(*byte));
         }
+    }
+
+    /// Appends bytes in base64url without padding (RFC 4648, section 5), without quotes.
+    pub(crate) fn base64url(&mut self, bytes: &[u8]) {
+        let start = self.out.len();
+        let length = base64::encoded_len(bytes.len(), false).expect("it fits into the memory");
+        self.out.resize(start + length, 0);
+        URL_SAFE_NO_PAD.encode_slice(bytes, &mut self.out[start..]).expect("it has its room");
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {

@@ -15,6 +15,7 @@
 mod apps;
 mod ask;
 mod authority;
+mod backups;
 mod bundle;
 mod counters;
 mod directory;

@@ -1,18 +1,21 @@
 //! The whole of it: a request goes in, an answer comes out.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use core::fmt;
-use http::header::HeaderMap;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
-use store::{Audit, AuditEntry, AuditError, AuditOutcome, RecordError, Records, Store};
+use store::{Audit, AuditEntry, AuditError, AuditOutcome, RecordError, Records, Store, StoreError};
 use vault::{SecretName, VaultName};
 
 use crate::ask::{Ask, Now};
 use crate::authority::Limits;
+use crate::backups::Backups;
 use crate::counters::{Counters, RequestCount};
 use crate::directory::{self, Directory, DirectoryError, Retention};
 use crate::error::Refusal;
@@ -38,6 +41,7 @@ pub struct KeyVault<S> {
     pub(crate) counters: Counters,
     pub(crate) ids: RequestIds,
     pub(crate) headers: HeaderTemplates,
+    pub(crate) backups: Backups,
     directory: RwLock<Snapshot>,
     reloads: AtomicU64,
 }
@@ -77,16 +81,11 @@ impl From<RecordError> for PurgeError {
     }
 }
 
-fn purged_by_time<'n>(vault: &'n VaultName, name: &'n SecretName, now: Now) -> AuditEntry<'n> {
-    AuditEntry {
-        unix_ms: now.unix_ms,
-        app: None,
-        operation: Operation::SecretPurge.word(),
-        vault: vault.as_str(),
-        name: name.folded(),
-        version: None,
-        outcome: AuditOutcome::Allowed,
-        peer: None,
+impl PurgeError {
+    /// Whether it is about one secret alone, and others can be purged.
+    fn is_of_one_secret(&self) -> bool {
+        use RecordError as R;
+        matches!(self, Self::Record(R::Sealed(_) | R::Contended | R::Store(StoreError::Damaged(_))))
     }
 }
 
@@ -134,6 +133,7 @@ impl<S: Store> KeyVault<S> {
             counters: Counters::default(),
             ids: RequestIds::new(records.entropy()),
             headers: HeaderTemplates::new(sites.region().clone()),
+            backups: Backups::default(),
             directory: RwLock::new(Snapshot { reload: 0, directory: Arc::new(directory) }),
             reloads: AtomicU64::new(0),
             records,
@@ -217,32 +217,80 @@ impl<S: Store> KeyVault<S> {
         Ok(())
     }
 
-    /// How long the body of this request may be, in bytes. A restore's may be longer than all others', where its sender is
-    /// known and may restore something.
-    pub fn most_body_bytes(&self, method: &Method, uri: &Uri, headers: &HeaderMap, now: Now) -> usize {
-        let ask = Ask { method, uri, headers, body: &[], now, peer: None };
-        if self.may_restore(&ask).is_some() { MAX_RESTORE_BYTES } else { MAX_REQUEST_BYTES }
-    }
-
-    /// Purges deleted secrets whose time is over. To be called every few minutes.
+    /// How long the body of this request may be, in bytes: [`MAX_REQUEST_BYTES`], or [`MAX_RESTORE_BYTES`] for a restore.
+    /// To be asked before the body is read. The head is marked where a long body is allowed, and counts as a restore under
+    /// way until it is dropped.
     ///
     /// # Errors
-    /// Why it could not be done; to be tried again. What was purged before stays so.
+    /// The answer, where it is known without the body: a long restore by somebody unknown, or who may restore nothing, or
+    /// while too many others are under way.
+    pub fn admit_body(&self, head: &mut Parts, now: Now, peer: Option<IpAddr>) -> Result<usize, Box<Response<Bytes>>> {
+        let ask = Ask { method: &head.method, uri: &head.uri, headers: &head.headers, body: &[], now, peer };
+        let Some(under_way) = self.admit_long_restore(&ask)? else {
+            return Ok(MAX_REQUEST_BYTES);
+        };
+        head.extensions.insert(Arc::new(under_way));
+        Ok(MAX_RESTORE_BYTES)
+    }
+
+    /// Purges deleted secrets whose time is over. To be called every few minutes. One that can't be purged keeps no other
+    /// from it.
+    ///
+    /// # Errors
+    /// Why it could not be done, of the first secret; to be tried again. What was purged stays so.
     pub async fn purge_if_due(&self, now: Now) -> Result<(), PurgeError> {
+        let mut left = BTreeSet::new();
+        let mut first_error = None;
         loop {
-            let due =
-                self.records.store().to_purge(now.unix_seconds(), PURGED_AT_ONCE).await.map_err(RecordError::from)?;
+            // Those that are left come first each time.
+            let limit = left.len() + PURGED_AT_ONCE;
+            let mut due = self.records.store().to_purge(now.unix_seconds(), limit).await.map_err(RecordError::from)?;
+            due.retain(|secret| !left.contains(secret));
             if due.is_empty() {
-                return Ok(());
+                return first_error.map_or(Ok(()), Err);
             }
             for (vault, name) in due {
-                self.audit.write(&purged_by_time(&vault, &name, now)).await.map_err(PurgeError::Audit)?;
-                match self.records.purge_secret(&vault, &name).await {
-                    // Somebody recovered or purged it meanwhile.
-                    Ok(()) | Err(RecordError::NotFound) => {}
-                    Err(error) => return Err(error.into()),
+                match self.purge_by_time(&vault, &name, now).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_of_one_secret() => {
+                        left.insert((vault, name));
+                        first_error.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
+        }
+    }
+
+    async fn purge_by_time(&self, vault: &VaultName, name: &SecretName, now: Now) -> Result<(), PurgeError> {
+        let entry = |outcome| AuditEntry {
+            unix_ms: now.unix_ms,
+            app: None,
+            operation: Operation::SecretPurge.word(),
+            vault: vault.as_str(),
+            name: name.folded(),
+            version: None,
+            outcome,
+            peer: None,
+        };
+        let purged = async {
+            // What can't be read isn't said to be purged.
+            let there = self.records.store().deleted_secret(vault, name).await.map_err(RecordError::from)?;
+            there.ok_or(RecordError::NotFound)?;
+            self.audit.write(&entry(AuditOutcome::Allowed)).await.map_err(PurgeError::Audit)?;
+            Ok(self.records.purge_secret(vault, name).await?)
+        };
+        match purged.await {
+            // Somebody recovered or purged it meanwhile.
+            Err(PurgeError::Record(RecordError::NotFound)) => {
+                self.audit.read(&entry(AuditOutcome::NotFound));
+                Ok(())
+            }
+            Err(PurgeError::Record(error)) => {
+                self.audit.read(&entry(AuditOutcome::Failed));
+                Err(error.into())
+            }
+            purged => purged,
         }
     }
 
@@ -272,8 +320,8 @@ impl<S: Store> KeyVault<S> {
     }
 
     /// An answer of a vault.
-    pub(crate) fn vault_answer(&self, ask: &Ask<'_>, status: StatusCode, body: Vec<u8>) -> Response<Bytes> {
-        let mut answer = Response::new(Bytes::from(body));
+    pub(crate) fn vault_answer(&self, ask: &Ask<'_>, status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
+        let mut answer = Response::new(body.into());
         *answer.status_mut() = status;
         *answer.headers_mut() = self.headers.of_vault(self.ids.next(), ask.headers, ask.peer);
         answer
@@ -284,6 +332,9 @@ impl<S: Store> KeyVault<S> {
         let mut answer = self.vault_answer(ask, refusal.status(), refusal.body());
         if let Some(cause) = refusal.cause() {
             answer.extensions_mut().insert(Cause(cause));
+        }
+        if matches!(refusal, Refusal::Busy) {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         answer
     }

@@ -102,7 +102,7 @@ impl<S: Store> KeyVault<S> {
         } else {
             (StatusCode::OK, self.opened(checked.wording(), current.name.as_written(), row)?)
         };
-        Ok(Done { status, body, version: Some(row.version), headers })
+        Ok(Done { status, body: body.into(), version: Some(row.version), headers })
     }
 
     /// The bundle of a version, its value included.

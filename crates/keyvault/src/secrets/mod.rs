@@ -1,6 +1,6 @@
 //! What a vault does with a request: who asks, may he, and then what he asks for.
 //!
-//! The order is Azure's: token, permission, name, version of the API, body. A client's first request carries neither
+//! The order is Azure's: token, path, permission, name, version of the API, body. A client's first request carries neither
 //! token nor body, so nothing of a request is looked at before its token.
 
 mod backup;
@@ -21,6 +21,7 @@ use crate::ask::{Ask, bearer};
 use crate::bundle::Wording;
 use crate::directory::{Challenge, Directory, Registered, Vault};
 use crate::error::Refusal;
+use crate::etag::Precondition;
 use crate::operation::{Operation, Route};
 use crate::query::Query;
 use crate::service::KeyVault;
@@ -50,7 +51,7 @@ struct Checked<'r> {
 /// What a request came to.
 struct Done {
     status: StatusCode,
-    body: Vec<u8>,
+    body: Bytes,
     /// The version that was read.
     version: Option<VersionId>,
     /// What is said beside the body.
@@ -59,7 +60,7 @@ struct Done {
 
 impl From<Vec<u8>> for Done {
     fn from(body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, body, version: None, headers: HeaderMap::new() }
+        Self { status: StatusCode::OK, body: body.into(), version: None, headers: HeaderMap::new() }
     }
 }
 
@@ -74,11 +75,7 @@ impl<S: Store> KeyVault<S> {
     ) -> Response<Bytes> {
         let caller = match self.caller(ask, vault, directory) {
             Ok(caller) => caller,
-            Err(refusal) => {
-                let mut answer = self.refused(ask, &refusal);
-                answer.headers_mut().insert(header::WWW_AUTHENTICATE, self.challenge(host, vault, directory));
-                return answer;
-            }
+            Err(refusal) => return self.challenged(ask, host, vault, directory, &refusal),
         };
         let route = match Route::parse(&ask.real_method(), ask.uri.path()) {
             Ok(route) => route,
@@ -92,7 +89,8 @@ impl<S: Store> KeyVault<S> {
             }
         };
         let call = Call { ask, host, vault, directory, caller, operation: route.operation };
-        let result = self.perform(&call, &route).await;
+        let mut restored = None;
+        let result = self.perform(&call, &route, &mut restored).await;
         let outcome = result.as_ref().map_or_else(Refusal::outcome, |_| AuditOutcome::Allowed);
         self.counters.count(call.operation, outcome);
         // What had to be noted before it was done stands in the audit already.
@@ -101,7 +99,8 @@ impl<S: Store> KeyVault<S> {
             let asked_for = || route.version.as_deref().and_then(|version| VersionId::parse(version).ok());
             let version = read.or_else(asked_for);
             // What is no name stays out of the audit, whose lines have a length.
-            let name = if SecretName::parse(&route.name).is_ok() { &*route.name } else { "" };
+            let in_path = || if SecretName::parse(&route.name).is_ok() { &*route.name } else { "" };
+            let name = restored.as_ref().map_or_else(in_path, SecretName::as_written);
             self.audit.read(&call.entry(name, version, outcome));
         }
         match result {
@@ -137,6 +136,20 @@ impl<S: Store> KeyVault<S> {
         registered.map(|registered| &**registered)
     }
 
+    /// A refusal of somebody unknown, with where to get a token.
+    fn challenged(
+        &self,
+        ask: &Ask<'_>,
+        host: &str,
+        vault: &Vault,
+        directory: &Directory,
+        refusal: &Refusal,
+    ) -> Response<Bytes> {
+        let mut answer = self.refused(ask, refusal);
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, self.challenge(host, vault, directory));
+        answer
+    }
+
     /// Where a client without a token is sent. Every SDK reads this one form. The resource is the parent of the Host
     /// that the client used, with its port: the SDKs compare the two.
     fn challenge(&self, host: &str, vault: &Vault, directory: &Directory) -> HeaderValue {
@@ -150,7 +163,13 @@ impl<S: Store> KeyVault<S> {
         HeaderValue::from_str(&challenge).expect("a checked Host and our own address can stand in a header")
     }
 
-    async fn perform(&self, call: &Call<'_>, route: &Route<'_>) -> Result<Done, Refusal> {
+    /// Does what is asked for. `restored` becomes the name that stands in a backup, which is in no path.
+    async fn perform(
+        &self,
+        call: &Call<'_>,
+        route: &Route<'_>,
+        restored: &mut Option<SecretName>,
+    ) -> Result<Done, Refusal> {
         use Operation as O;
         self.permitted(call, None)?;
         let name = match call.operation {
@@ -162,11 +181,15 @@ impl<S: Store> KeyVault<S> {
         }
         let query = Query::parse(call.ask.uri.query());
         let checked = Checked { call, api: query.api_version()?, query, version: route.version.as_deref() };
+        let depends = !Precondition::new(call.ask.headers).is_existence_at_most();
+        if depends && call.operation.is_noted_first() && call.operation != O::SecretSet {
+            return Err(Refusal::ConditionNotTaken);
+        }
         let Some(name) = name else {
             return match call.operation {
                 O::SecretRestore => {
                     let backup = self.open_backup(call.ask.body)?;
-                    self.permitted(call, Some(&backup.name))?;
+                    self.permitted(call, Some(restored.insert(backup.name.clone())))?;
                     self.restore(&checked, backup).await
                 }
                 O::SecretListDeleted => self.list_deleted(&checked).await,
@@ -181,12 +204,12 @@ impl<S: Store> KeyVault<S> {
                 return Ok(Done { status: StatusCode::NO_CONTENT, ..Done::from(Vec::new()) });
             }
             O::SecretSet => return self.set(&checked, name).await,
+            O::SecretBackup => return self.back_up(&checked, &name).await,
             O::SecretUpdate => self.update(&checked, &name).await,
             O::SecretListVersions => self.list_versions(&checked, &name).await,
             O::SecretDelete => self.delete(&checked, &name).await,
             O::SecretGetDeleted => self.get_deleted(&checked, &name).await,
             O::SecretRecover => self.recover(&checked, &name).await,
-            O::SecretBackup => self.back_up(&checked, &name).await,
             O::SecretList | O::SecretListDeleted | O::SecretRestore | O::Authenticate => Err(Refusal::NoSuchPath),
         }
         .map(Done::from)

@@ -2,6 +2,7 @@
 //!
 //! Members that are not known are ignored, as Azure does; those that are known must have their type.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
@@ -9,7 +10,7 @@ use core::fmt;
 use secret::Secret;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use crate::error::Refusal;
 
@@ -35,13 +36,14 @@ pub(super) struct UpdateParameters {
 
 /// The body of a restore.
 #[derive(Deserialize)]
-pub(super) struct RestoreParameters {
-    /// The backup, in base64url (RFC 4648, section 5).
-    pub(super) value: String,
+pub(super) struct RestoreParameters<'b> {
+    /// The backup, in base64url (RFC 4648, section 5). It is long, and so not copied.
+    #[serde(borrow)]
+    pub(super) value: Cow<'b, str>,
 }
 
-impl RestoreParameters {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+impl<'b> RestoreParameters<'b> {
+    pub(super) fn parse(body: &'b [u8]) -> Result<Self, Refusal> {
         object(body)
     }
 }
@@ -79,7 +81,7 @@ impl UpdateParameters {
 /// The last moment of the year 9999, in Unix seconds: SDKs can't hold a later one, and would fail to list the vault.
 const LAST_DATE: i64 = 253_402_300_799;
 
-fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+fn object<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Refusal> {
     serde_json::from_slice::<Object<T>>(body).map(|object| object.0).map_err(|_| Refusal::Property)
 }
 

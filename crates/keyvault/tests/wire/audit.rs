@@ -109,3 +109,21 @@ fn requests_are_counted_by_what_came_of_them() {
     );
     assert_eq!(count("Authenticate", "allowed"), 1);
 }
+
+#[test]
+fn a_restore_is_told_with_the_name_in_the_backup_whatever_comes_of_it() {
+    let world = World::new();
+    let owner = world.owner();
+    let narrow = world.app("narrow");
+    world.policy("narrow", "dev", &narrow, &["restore"], &["other-*"]);
+    world.set(&owner, "Api", "one");
+    let backup = world.ask(&owner, "POST", "/secrets/api/backup?api-version=7.4", "").text;
+    let before = world.audit.entries().len();
+    let restore = |client, body: &str| world.ask(client, "POST", "/secrets/restore?api-version=7.4", body).status;
+    assert_eq!(restore(&narrow, &backup), StatusCode::FORBIDDEN);
+    assert_eq!(restore(&owner, &backup), StatusCode::CONFLICT);
+    assert_eq!(restore(&owner, "{}"), StatusCode::BAD_REQUEST);
+    let entries = world.audit.entries().split_off(before);
+    let told: Vec<_> = entries.iter().map(|entry| (&*entry.name, entry.outcome.word())).collect();
+    assert_eq!(told, [("Api", "refused"), ("Api", "allowed"), ("Api", "invalid"), ("", "invalid")]);
+}

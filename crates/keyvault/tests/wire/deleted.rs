@@ -3,12 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::request::Parts;
+use http::{Request, StatusCode};
 use keyvault::{MAX_REQUEST_BYTES, MAX_RESTORE_BYTES, VaultDefinition};
 use serde_json::{Value, json};
 use store::rows::DefinitionKind;
+use store::{Store as _, Write};
+use vault::{SecretName, VaultName, VersionId};
 
-use crate::world::{Answer, Client, World};
+use crate::world::{Answer, Client, HOST, World, run};
 
 const DAY: i64 = 86_400;
 
@@ -94,7 +97,7 @@ fn deleted_secrets_are_purged_by_themselves_when_their_time_is_over() {
     let purge_at = world.now + 90 * DAY;
     for (now, there) in [(purge_at - 1, true), (purge_at, false)] {
         world.now = now;
-        crate::world::run(world.vault.purge_if_due(world.now())).expect("the store answers");
+        run(world.vault.purge_if_due(world.now())).expect("the store answers");
         owner.token = world.token(&owner);
         let status = ask(&world, &owner, "GET", "/deletedsecrets/api").status;
         assert_eq!(status == StatusCode::OK, there, "{status}");
@@ -102,6 +105,45 @@ fn deleted_secrets_are_purged_by_themselves_when_their_time_is_over() {
     let entries = world.audit.entries();
     let purged: Vec<_> = entries.iter().filter(|entry| entry.operation == "SecretPurge").collect();
     assert_eq!(purged.iter().map(|entry| (entry.app.as_deref(), &*entry.name)).collect::<Vec<_>>(), [(None, "api")]);
+}
+
+#[test]
+fn a_deleted_secret_that_is_damaged_keeps_no_other_from_being_purged() {
+    let mut world = World::new();
+    let owner = world.owner();
+    for name in ["damaged", "sound"] {
+        world.set(&owner, name, "one");
+        ask(&world, &owner, "DELETE", &format!("/secrets/{name}"));
+        world.now += 1;
+    }
+    let (vault, name) = (VaultName::parse("dev").expect("a name"), SecretName::parse("damaged").expect("a name"));
+    let (mut row, _) = run(world.store.deleted_secret(&vault, &name)).expect("it opens yet").expect("it is there");
+    let replaces = row.secret.sealed.tag();
+    // Its version is gone.
+    row.secret.current = VersionId([7; 16]);
+    run(world.records.commit(vec![Write::AmendDeletedSecret { row, replaces }])).expect("a write");
+    world.now += 90 * DAY;
+    for _ in 0..2 {
+        run(world.vault.purge_if_due(world.now())).expect_err("it can't be purged");
+    }
+    let entries = world.audit.entries();
+    let purged = entries.iter().filter(|entry| entry.operation == "SecretPurge");
+    let told: Vec<_> = purged.map(|entry| (&*entry.name, entry.outcome.word())).collect();
+    assert_eq!(told, [("damaged", "failed"), ("sound", "allowed"), ("damaged", "failed")]);
+}
+
+#[test]
+fn a_purge_that_fails_is_told_as_failed() {
+    let mut world = World::new();
+    let owner = world.owner();
+    world.set(&owner, "api", "one");
+    ask(&world, &owner, "DELETE", "/secrets/api");
+    world.now += 90 * DAY;
+    world.store.set_full(true);
+    run(world.vault.purge_if_due(world.now())).expect_err("the disk is full");
+    let entries = world.audit.entries();
+    let told: Vec<_> = entries.iter().rev().take(2).map(|entry| (entry.operation, entry.outcome.word())).collect();
+    assert_eq!(told, [("SecretPurge", "failed"), ("SecretPurge", "allowed")]);
 }
 
 #[test]
@@ -248,28 +290,88 @@ fn a_backup_is_restored_into_another_vault_by_who_may_restore_its_name_there() {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
 }
 
-#[test]
-fn only_who_may_restore_may_send_a_long_body() {
-    let world = World::new();
-    let (owner, stranger) = (world.owner(), world.app("stranger"));
-    let most = |client: Option<&Client>, method: &Method, path: &str| {
-        let mut headers = http::HeaderMap::new();
-        headers.insert("host", "dev.vault.localhost:8443".parse().expect("a host"));
-        if let Some(client) = client {
-            headers.insert("authorization", format!("Bearer {}", client.token).parse().expect("a token"));
-        }
-        world.vault.most_body_bytes(method, &path.parse().expect("a path"), &headers, world.now())
-    };
-    let restore = "/secrets/restore?api-version=7.4";
-    assert_eq!(most(Some(&owner), &Method::POST, restore), MAX_RESTORE_BYTES);
-    for (client, method, path) in [
-        (None, Method::POST, restore),
-        (Some(&stranger), Method::POST, restore),
-        (Some(&owner), Method::PUT, restore),
-        (Some(&owner), Method::POST, "/secrets/a/backup?api-version=7.4"),
-    ] {
-        assert_eq!(most(client, &method, path), MAX_REQUEST_BYTES, "{method} {path}");
+/// The head of a request, with a body of this length.
+fn head(client: Option<&str>, method: &str, path: &str, length: Option<usize>) -> Parts {
+    let mut request = Request::builder().method(method).uri(path).header("host", HOST);
+    if let Some(token) = client {
+        request = request.header("authorization", format!("Bearer {token}"));
     }
+    if let Some(length) = length {
+        request = request.header("content-length", length);
+    }
+    request.body(()).expect("a request").into_parts().0
+}
+
+const RESTORE: &str = "/secrets/restore?api-version=7.4";
+const LONG: Option<usize> = Some(MAX_REQUEST_BYTES + 1);
+
+#[test]
+fn only_a_restore_may_have_a_long_body() {
+    let world = World::new();
+    let owner = world.owner();
+    for (method, path, length, most) in [
+        ("POST", RESTORE, LONG, MAX_RESTORE_BYTES),
+        ("POST", RESTORE, None, MAX_RESTORE_BYTES),
+        ("POST", RESTORE, Some(MAX_REQUEST_BYTES), MAX_REQUEST_BYTES),
+        ("PUT", RESTORE, LONG, MAX_REQUEST_BYTES),
+        ("POST", "/secrets/a/backup?api-version=7.4", LONG, MAX_REQUEST_BYTES),
+    ] {
+        let mut head = head(Some(&owner.token), method, path, length);
+        let admitted = world.vault.admit_body(&mut head, world.now(), None);
+        assert_eq!(admitted.map_err(|answer| answer.status()), Ok(most), "{method} {path} {length:?}");
+    }
+}
+
+#[test]
+fn who_may_not_restore_gets_the_same_answer_as_with_a_short_body() {
+    let world = World::new();
+    let (stranger, gone) = (world.app("stranger"), world.app("gone"));
+    run(world.vault.delete_app("gone")).expect("it is there");
+    for (token, status) in [
+        (None, StatusCode::UNAUTHORIZED),
+        (Some("nonsense"), StatusCode::UNAUTHORIZED),
+        (Some(&*gone.token), StatusCode::UNAUTHORIZED),
+        (Some(&*stranger.token), StatusCode::FORBIDDEN),
+    ] {
+        let before = world.audit.entries().len();
+        let refused = world.vault.admit_body(&mut head(token, "POST", RESTORE, LONG), world.now(), None);
+        let refused = *refused.expect_err("it is refused");
+        let audited = world.audit.entries().split_off(before);
+        let short = Request::from_parts(head(token, "POST", RESTORE, None), Bytes::from_static(b"{}"));
+        let short = run(world.vault.answer(short, world.now(), None));
+        assert_eq!((refused.status(), refused.body()), (status, short.body()));
+        assert_eq!(refused.headers().get("www-authenticate"), short.headers().get("www-authenticate"));
+        assert_eq!(refused.headers().contains_key("www-authenticate"), status == StatusCode::UNAUTHORIZED);
+        assert_eq!(audited, world.audit.entries().split_off(before + audited.len()));
+    }
+}
+
+#[test]
+fn few_backups_and_long_restores_are_under_way_at_once() {
+    let world = World::new();
+    let owner = world.owner();
+    world.set(&owner, "api", "one");
+    let begin = || {
+        let mut head = head(Some(&owner.token), "POST", RESTORE, LONG);
+        world.vault.admit_body(&mut head, world.now(), None).map(|_| head)
+    };
+    let first = begin().expect("there is room");
+    let request = head(Some(&owner.token), "POST", "/secrets/api/backup?api-version=7.4", None);
+    let second = run(world.vault.answer(Request::from_parts(request, Bytes::new()), world.now(), None));
+    assert_eq!(second.status(), StatusCode::OK);
+    let refused = begin().expect_err("a restore is under way, and a backup isn't sent yet");
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap())
+    );
+    let refused = ask(&world, &owner, "POST", "/secrets/api/backup");
+    assert_eq!((refused.status, refused.error().0), (StatusCode::TOO_MANY_REQUESTS, "Throttled"));
+    drop(second);
+    let third = begin().expect("the backup is sent");
+    drop((first, third));
+    backup(&world, &owner, "api");
+    backup(&world, &owner, "api");
+    backup(&world, &owner, "api");
 }
 
 #[test]

@@ -77,3 +77,23 @@ fn a_write_can_depend_on_what_is_there() {
     refused(&put(("if-match", &etag(&second)), "its tags are others"));
     assert_eq!(world.ask(&owner, "GET", "/secrets/api?api-version=7.4", "").body["value"], "two");
 }
+
+#[test]
+fn a_condition_that_a_change_does_not_look_at_is_refused_and_not_ignored() {
+    let world = World::new();
+    let owner = world.owner();
+    let tag = etag(&world.set(&owner, "api", "one"));
+    let changes = [("PATCH", "/secrets/api"), ("DELETE", "/secrets/api"), ("DELETE", "/deletedsecrets/api")];
+    for (method, path) in changes {
+        for header in [("if-match", &*tag), ("if-match", "\"other\""), ("if-none-match", "*"), ("if-none-match", &*tag)]
+        {
+            let refused = ask(&world, &owner, method, path, header, "{}");
+            assert_eq!(
+                (refused.status, refused.error().0),
+                (StatusCode::BAD_REQUEST, "BadParameter"),
+                "{method} {header:?}"
+            );
+        }
+        assert!(ask(&world, &owner, method, path, ("if-match", "*"), "{}").status.is_success(), "{method} {path}");
+    }
+}

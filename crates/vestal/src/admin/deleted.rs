@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use store::{BackUpError, Deleted, RecordError};
+use store::{AuditOutcome, BackUpError, Deleted, RecordError};
 use vault::{SecretName, VaultName};
 
 use super::secrets::missing;
-use super::wire::{DeletedSecretView, FailureCode, SecretBackup, UtcTime};
+use super::wire::{DeletedSecretLine, DeletedSecretView, FailureCode, SecretBackup, UtcTime};
 use super::{Admin, Answered, Call, Failed, json, secret_name};
 use crate::clock;
 
@@ -29,15 +29,16 @@ impl Admin {
 
     pub(super) async fn list_deleted(&self, vault: &str) -> Answered {
         let vault = self.known_vault(vault)?;
-        let mut views = Vec::new();
+        self.audit_read("SecretListDeleted", vault.as_str(), "", None, AuditOutcome::Allowed);
+        let mut lines = Vec::new();
         let mut after: Option<SecretName> = None;
         loop {
             let page = self.engine.records().deleted_secrets(&vault, after.as_ref(), PAGE).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
-            views.extend(page.iter().filter_map(|(_, deleted)| Some(view(&vault, deleted.as_ref()?))));
+            lines.extend(page.iter().map(|(name, deleted)| line(&vault, name, deleted.as_ref())));
         }
-        json(&views)
+        json(&lines)
     }
 
     pub(super) async fn recover_secret(&self, vault: &str, name: &str) -> Answered {
@@ -54,8 +55,13 @@ impl Admin {
     pub(super) async fn purge_secret(&self, vault: &str, name: &str) -> Answered {
         let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
         let records = self.engine.records();
-        let deleted = records.deleted_secret(&vault, &name).await.map_err(|error| not_deleted(&vault, &name, error))?;
+        let note = |outcome| self.audit_read("SecretPurge", vault.as_str(), name.folded(), None, outcome);
+        let deleted = records.deleted_secret(&vault, &name).await.map_err(|error| {
+            note(if error == RecordError::NotFound { AuditOutcome::NotFound } else { AuditOutcome::Failed });
+            not_deleted(&vault, &name, error)
+        })?;
         if self.engine.keyvault().retention(&vault).is_some_and(|retention| retention.purge_protection) {
+            note(AuditOutcome::Refused);
             let purged = UtcTime::from_unix_seconds(deleted.purged_at);
             return Err(Failed::new(FailureCode::Conflict, format!("the vault {vault} is protected against purging"))
                 .help(format!("{name} is purged by itself at {purged}")));
@@ -118,6 +124,17 @@ fn view(vault: &VaultName, deleted: &Deleted) -> DeletedSecretView {
         name: deleted.name.as_written().to_owned(),
         deleted: UtcTime::from_unix_seconds(deleted.deleted),
         purged_at: UtcTime::from_unix_seconds(deleted.purged_at),
+    }
+}
+
+fn line(vault: &VaultName, name: &SecretName, deleted: Option<&Deleted>) -> DeletedSecretLine {
+    let unreadable = || format!("the record of the deleted secret {} doesn't open", name.folded());
+    DeletedSecretLine {
+        vault: vault.as_str().to_owned(),
+        name: deleted.map_or(name, |deleted| &deleted.name).as_written().to_owned(),
+        deleted: deleted.map(|deleted| UtcTime::from_unix_seconds(deleted.deleted)),
+        purged_at: deleted.map(|deleted| UtcTime::from_unix_seconds(deleted.purged_at)),
+        unreadable: deleted.is_none().then(unreadable),
     }
 }
 

@@ -119,6 +119,22 @@ pub struct DeletedSecretView {
     pub purged_at: UtcTime,
 }
 
+/// A deleted secret as lists show it. One whose record in the store doesn't open hides no other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeletedSecretLine {
+    /// Its vault.
+    pub vault: String,
+    /// Its name as first written; in lower case where it can't be read.
+    pub name: String,
+    /// When it was deleted; `null` where it can't be read.
+    pub deleted: Option<UtcTime>,
+    /// From when on it is purged by itself; `null` where it can't be read.
+    pub purged_at: Option<UtcTime>,
+    /// Why it can't be read; absent where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+}
+
 /// A secret that was taken away, or is to be brought back.
 #[derive(Serialize, Deserialize)]
 pub struct SecretBackup {

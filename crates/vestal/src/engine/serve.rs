@@ -183,9 +183,9 @@ impl Ready {
             }
         };
         let keyvault = Arc::clone(engine.keyvault());
-        let https = https.limiting_bodies(Arc::new(move |head: &http::request::Parts| {
+        let https = https.limiting_bodies(Arc::new(move |head: &mut http::request::Parts, peer: Peer| {
             let now = keyvault::Now { unix_ms: clock::now().wall.0 };
-            keyvault.most_body_bytes(&head.method, &head.uri, &head.headers, now)
+            keyvault.admit_body(head, now, address(peer))
         }));
         let keyvault = Arc::clone(engine.keyvault());
         let vaults = move |request: Request<Bytes>, peer: Peer| {

@@ -23,6 +23,9 @@ const STREAMS_LIMIT: u32 = 100;
 /// How often an HTTP/2 connection is asked for a sign of life, and how long it may take for it.
 const PING: Duration = Duration::from_secs(20);
 
+/// The most bytes that are read of a body that nobody looks at.
+const DISCARD_LIMIT: usize = 32 << 20;
+
 /// What is spoken on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -151,11 +154,20 @@ where
     S: Fn(Request<Bytes>, Peer) -> F,
     F: Future<Output = Response<Bytes>> + Send + 'static,
 {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     if body.is_end_stream() {
         return to_its_end(service(Request::from_parts(head, Bytes::new()), peer), change).await;
     }
-    let limits = Limits { body: most_body.map_or(limits.body, |most_body| most_body(&head)), ..limits };
+    let most = match most_body.map(|most_body| most_body(&mut head, peer)) {
+        None => limits.body,
+        Some(Ok(most)) => most,
+        Some(Err(answer)) => {
+            // Where it doesn't end, neither does the connection go on; the answer is the same.
+            let _ = tokio::time::timeout(limits.body_read, discard(body)).await;
+            return *answer;
+        }
+    };
+    let limits = Limits { body: most, ..limits };
     match tokio::time::timeout(limits.body_read, read_body(body, limits.body)).await {
         Ok(Ok(body)) => to_its_end(service(Request::from_parts(head, body), peer), change).await,
         Ok(Err(refusal)) => refusal.answer(&limits),
@@ -214,6 +226,16 @@ impl BodyRefusal {
         let headers = answer.headers_mut();
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json; charset=utf-8"));
         answer
+    }
+}
+
+/// Reads a body and keeps nothing of it: many clients read no answer before they have sent everything.
+async fn discard(mut body: Incoming) {
+    let mut length = 0;
+    while length < DISCARD_LIMIT
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        length += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

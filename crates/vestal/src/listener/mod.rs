@@ -171,8 +171,9 @@ pub struct Listener {
     most_body: Option<MostBody>,
 }
 
-/// How many bytes the body of a request may have, by its head.
-pub type MostBody = Arc<dyn Fn(&http::request::Parts) -> usize + Send + Sync>;
+/// How many bytes the body of a request may have, by its head and who sent it; or the answer that it gets whatever its body
+/// is. What it puts into the head's extensions lives until the request is answered.
+pub type MostBody = Arc<dyn Fn(&mut http::request::Parts, Peer) -> Result<usize, Box<Response<Bytes>>> + Send + Sync>;
 
 impl Listener {
     /// Opens the socket. Port 0 takes a free port: [`Self::local_addr`] says which.

@@ -130,6 +130,27 @@ async fn a_body_over_the_limit_is_answered_413_and_never_reaches_the_service() {
 }
 
 #[tokio::test]
+async fn what_is_answered_whatever_its_body_is_reaches_no_service_and_is_read_to_its_end() {
+    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let listener = listener.limiting_bodies(Arc::new(|head: &mut http::request::Parts, _| match head.uri.path() {
+        "/long" => Ok(1 << 20),
+        _ => Err(Box::new(Response::builder().status(401).body(Bytes::new()).expect("an answer"))),
+    }));
+    let running = serve(listener, Transport::Plain, Limits { body: 10, ..Limits::default() }, echo);
+    // Longer than what the system takes on its way: who sends it all must not be cut off before.
+    let mut stream = running.connect().await;
+    for (path, length, status) in [("/refused", 16 << 20, "401"), ("/long", 1 << 20, "200")] {
+        let head = format!("PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("writing");
+        stream.write_all(&vec![b' '; length]).await.expect("writing");
+        let answer = read_one(&mut stream).await;
+        assert_eq!(&answer[9..12], status, "{answer}");
+    }
+    drop(stream);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_slow_head_is_cut_and_a_slow_body_is_answered_408() {
     let short = Duration::from_millis(100);
     let running = run(Transport::Plain, Limits { head_read: short, body_read: short, ..Limits::default() }, echo).await;

@@ -46,6 +46,24 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     for bearer in [stray.to_owned(), format!("{}x", vault.bearer())] {
         answers.push(vault.client.send("GET", &url, &[("authorization", &format!("Bearer {bearer}"))], ""));
     }
+    // A backup of it, here and with the command line, what is refused of one, and what comes back.
+    let text = vault.send("POST", "/secrets/marked/backup?api-version=7.4", "").ok().to_string();
+    let file = folder.path().join("marked.backup").display().to_string();
+    let mut shown = vec![admin(&folder, &["secret", "backup", "marked", "--out", &file], "")];
+    answers.push(vault.send("POST", "/secrets/restore?api-version=7.4", &text));
+    answers.push(vault.send("POST", "/secrets/restore?api-version=7.4", &text.replacen("KV", stray, 1)));
+    answers.push(vault.send("POST", "/secrets/restore?api-version=7.4", &format!("{{\"value\":[\"{stray}\"]}}")));
+    let long = format!("{{\"value\": \"{}\"}}", stray.repeat(10_000));
+    let url_of_restore = format!("{}/secrets/restore?api-version=7.4", dev.var("VESTAL_VAULT_URL"));
+    answers.push(vault.client.send("POST", &url_of_restore, &[("authorization", &format!("Bearer {stray}"))], &long));
+    assert_eq!(answers.last().map(|answer| answer.status), Some(401), "it is to sign in again");
+    shown.push(vault.send("DELETE", "/secrets/marked?api-version=7.4", "").ok().to_string());
+    shown.push(vault.send("GET", "/deletedsecrets/marked?api-version=7.4", "").ok().to_string());
+    shown.push(admin(&folder, &["secret", "list", "--deleted", "--json"], ""));
+    answers.push(vault.set("marked", stray));
+    shown.push(admin(&folder, &["secret", "purge", "marked", "--yes", "--json"], ""));
+    shown.push(vault.send("POST", "/secrets/restore?api-version=7.4", &text).ok().to_string());
+    shown.push(text);
     let reader = VaultClient::of(&dev, dev.var("VESTAL_READER_CLIENT_ID"), dev.var("VESTAL_READER_CLIENT_SECRET"));
     secrets.add("an access token of the reader", reader.bearer());
     answers.push(reader.send("GET", "/secrets/client-credentials?api-version=7.4", ""));
@@ -65,6 +83,10 @@ fn no_secret_shows_in_any_output_log_error_metric_or_file() {
     for (number, answer) in answers.iter().enumerate() {
         haystacks.push((format!("refused answer {number}"), format!("{answer:?}").into_bytes()));
     }
+    haystacks.extend(
+        shown.into_iter().map(|text| ("what was said of a deleted secret or its backup".to_owned(), text.into_bytes())),
+    );
+    haystacks.push((file.clone(), fs::read(&file).expect("it is written")));
     for page in ["/metrics", "/healthz", "/readyz"] {
         let answer = vault.client.send("GET", &format!("{}{page}", dev.observe()), &[], "");
         assert_eq!(answer.status, 200, "{answer:?}");

@@ -2,6 +2,7 @@
 //! process.
 
 mod calls;
+mod deleted;
 mod file;
 mod identity;
 mod secrets;

@@ -7,8 +7,9 @@ use super::super::input::Input;
 use super::super::name::Named;
 use super::super::problem::Problem;
 use super::super::session::Session;
-use super::super::table::Table;
-use crate::admin::wire::{DeletedSecretView, SecretView, VaultView};
+use super::super::style;
+use super::super::table::{Cell, Table};
+use crate::admin::wire::{DeletedSecretLine, DeletedSecretView, SecretView, UtcTime, VaultView};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -59,9 +60,14 @@ pub(super) fn recover(name: &Named, session: &mut Session) -> Result<(), Problem
         return session.output.json(&recovered);
     }
     let SecretView { vault, name, managed, .. } = recovered;
-    session
-        .output
-        .note(&format!("{vault}/{name} is back as it was{}.", if managed { ", and is renewed again" } else { "" }))
+    session.output.note(&format!("{vault}/{name} is back as it was."))?;
+    if managed {
+        // It may have been paused by a person too, which stays so.
+        session
+            .output
+            .note(&format!("Its token goes on unless it is paused: `vestal token show {vault}/{name}` tells."))?;
+    }
+    Ok(())
 }
 
 pub(super) fn purge(arguments: &PurgeArguments, session: &mut Session) -> Result<(), Problem> {
@@ -81,9 +87,9 @@ pub(super) fn purge(arguments: &PurgeArguments, session: &mut Session) -> Result
 
 pub(super) fn list(session: &mut Session) -> Result<(), Problem> {
     let client = session.client()?;
-    let mut deleted: Vec<DeletedSecretView> = Vec::new();
+    let mut deleted: Vec<DeletedSecretLine> = Vec::new();
     for vault in vaults(&client, session)? {
-        deleted.extend(client.get::<Vec<DeletedSecretView>>(&format!("/vaults/{vault}/deleted-secrets"))?);
+        deleted.extend(client.get::<Vec<DeletedSecretLine>>(&format!("/vaults/{vault}/deleted-secrets"))?);
     }
     if session.json {
         return session.output.json(&deleted);
@@ -92,11 +98,18 @@ pub(super) fn list(session: &mut Session) -> Result<(), Problem> {
         return session.output.note("No secret is deleted.");
     }
     let mut table = Table::new(&["VAULT", "NAME", "DELETED", "PURGED"]);
-    for DeletedSecretView { vault, name, deleted, purged_at } in deleted {
-        let (deleted, purged) = (session.clock.relative(deleted), session.clock.relative(purged_at));
-        table.row(vec![vault.into(), name.into(), deleted.into(), purged.into()]);
+    for DeletedSecretLine { vault, name, deleted, purged_at, .. } in &deleted {
+        let when = |time: Option<UtcTime>| time.map(|time| session.clock.relative(time));
+        let deleted = when(*deleted).map_or_else(|| Cell::styled(style::BAD, "unreadable"), Cell::from);
+        table.row(vec![vault.into(), name.into(), deleted, when(*purged_at).unwrap_or_default().into()]);
     }
-    session.output.table(table)
+    session.output.table(table)?;
+    for DeletedSecretLine { vault, name, unreadable, .. } in &deleted {
+        if let Some(why) = unreadable {
+            session.output.warn(&format!("{vault}/{name}: {why}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// The vault that was named, or all.

@@ -276,9 +276,10 @@ impl<S: Store> KeyVault<S> {
         let purged = async {
             // What can't be read isn't said to be purged.
             let there = self.records.store().deleted_secret(vault, name).await.map_err(RecordError::from)?;
-            there.ok_or(RecordError::NotFound)?;
+            let over = there.filter(|(row, _)| row.purged_at <= now.unix_seconds());
+            over.ok_or(RecordError::NotFound)?;
             self.audit.write(&entry(AuditOutcome::Allowed)).await.map_err(PurgeError::Audit)?;
-            Ok(self.records.purge_secret(vault, name).await?)
+            Ok(self.records.purge_if_over(vault, name, now.unix_seconds()).await?)
         };
         match purged.await {
             // Somebody recovered or purged it meanwhile.

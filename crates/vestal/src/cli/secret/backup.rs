@@ -15,7 +15,7 @@ use crate::admin::wire::{SecretBackup, SecretView};
 
 #[derive(Args)]
 #[command(after_help = "\
-The backup is sealed: without this Vestal's key file it is worth nothing. It goes to standard output where no --out is given.
+The backup is sealed: it opens with this Vestal's data folder and key file alone. It goes to standard output without --out.
 Next: `vestal secret restore FILE` brings it back, here or into another vault of this Vestal.")]
 pub(crate) struct BackupArguments {
     /// The secret: NAME, or VAULT/NAME

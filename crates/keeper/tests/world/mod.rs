@@ -245,9 +245,10 @@ impl Observer for Told {
             DeliveryOutcome::Changed { repaired: true } => "repaired".to_owned(),
             DeliveryOutcome::Changed { repaired: false } => "changed by somebody".to_owned(),
             DeliveryOutcome::Waiting { .. } => format!("{} waits", event.name),
-            DeliveryOutcome::NotDisabled { kind, versions, .. } => {
+            DeliveryOutcome::NotDisabled { kind, versions, alert: true, .. } => {
                 format!("{versions} not disabled: {}", kind.word())
             }
+            DeliveryOutcome::NotDisabled { kind, .. } => format!("disabling failed: {}", kind.word()),
         };
         self.0.lock().expect("one thread").push(word);
     }

@@ -105,7 +105,7 @@ impl Alert {
                 ),
                 None,
             ),
-            DeliveryOutcome::NotDisabled { kind, words, versions } => (
+            DeliveryOutcome::NotDisabled { kind, words, versions, alert: true } => (
                 "versions not disabled",
                 format!("is in {target}, and readers can still get what it supersedes there"),
                 format!("{versions} versions can't be disabled: {}", words.trim_end_matches('.')),
@@ -132,7 +132,11 @@ impl Alert {
                 ),
                 None,
             ),
-            DeliveryOutcome::Delivered { .. } | DeliveryOutcome::Failed { .. } => return None,
+            DeliveryOutcome::Delivered { .. }
+            | DeliveryOutcome::Failed { .. }
+            | DeliveryOutcome::NotDisabled { .. } => {
+                return None;
+            }
         };
         let owner = event.owner.map(str::to_owned);
         let to = owner.as_ref().map_or_else(String::new, |owner| format!(" (owner: {owner})"));
@@ -415,9 +419,13 @@ pub(super) mod tests {
             ))
         );
         let words = "the right Set is missing".to_owned();
-        let (event, text_of_it) =
-            text(DeliveryOutcome::NotDisabled { kind: store::TargetErrorKind::Forbidden, words, versions: 3 })
-                .expect("it is told");
+        let (event, text_of_it) = text(DeliveryOutcome::NotDisabled {
+            kind: store::TargetErrorKind::Forbidden,
+            words,
+            versions: 3,
+            alert: true,
+        })
+        .expect("it is told");
         assert_eq!(event, "versions not disabled");
         assert!(text_of_it.ends_with("3 versions can't be disabled: the right Set is missing"), "{text_of_it}");
         let left = text(DeliveryOutcome::Changed { repaired: false }).expect("it is told").1;

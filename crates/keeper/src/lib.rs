@@ -14,6 +14,7 @@ mod attempt;
 mod courier;
 mod credentials;
 mod deadlines;
+mod declared;
 mod definition;
 mod exchange;
 mod keeper;

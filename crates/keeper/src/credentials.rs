@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use store::rows::DefinitionKind;
-use store::{RecordError, Store};
+use store::{RecordError, Store, StoreError};
 use vault::{SecretName, VaultName};
 
 use crate::definition::{Source, TokenDefinition};
@@ -28,7 +27,6 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         }
         drop(written);
         self.written_wake.knock();
-        self.targets.deadlines_changed();
     }
 
     /// A target can be read again, perhaps: the same as if all secrets in it had been written.
@@ -52,19 +50,18 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     }
 
     async fn try_what_waits_for(&self, written: &BTreeSet<(String, String)>) -> Result<(), RecordError> {
+        let mut waiting = Vec::new();
+        self.each_declared(|row, definition| waiting.extend(uses(&definition, written).then_some(row.id))).await?;
+        if !waiting.is_empty() || self.targets.proofs().values().any(|proof| is_among(written, &proof.0, &proof.1)) {
+            self.targets.deadlines_changed();
+        }
         let mut lanes = BTreeSet::new();
-        for declared in self.records.definitions::<TokenDefinition>(DefinitionKind::Token).await? {
-            if declared.removed.is_some() || !uses(&declared.body, written) {
-                continue;
-            }
-            let Some((vault, name)) = declared.name.split_once('/') else {
-                continue;
-            };
-            let (Ok(vault), Ok(name)) = (VaultName::parse(vault), SecretName::parse(name)) else {
-                continue;
-            };
-            let Some(token) = self.records.token_of(&vault, &name).await? else {
-                continue;
+        for id in waiting {
+            let token = match self.records.token(id).await {
+                Ok(token) => token,
+                Err(RecordError::Store(error)) if !matches!(error, StoreError::Damaged(_)) => return Err(error.into()),
+                // It is gone meanwhile, or doesn't open: the others go on.
+                Err(_) => continue,
             };
             if token.standing.failures == 0 && token.standing.obtained.is_some() {
                 continue;
@@ -86,9 +83,11 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
 fn uses(definition: &TokenDefinition, written: &BTreeSet<(String, String)>) -> bool {
     [&definition.client_id, &definition.client_secret].into_iter().any(|source| match source {
         Source::Literal(_) => false,
-        Source::Secret { vault, name } => {
-            written.contains(&(vault.clone(), name.to_ascii_lowercase()))
-                || written.contains(&(vault.clone(), String::new()))
-        }
+        Source::Secret { vault, name } => is_among(written, vault, name),
     })
+}
+
+fn is_among(written: &BTreeSet<(String, String)>, vault: &str, name: &str) -> bool {
+    written.contains(&(vault.to_owned(), name.to_ascii_lowercase()))
+        || written.contains(&(vault.to_owned(), String::new()))
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, select};
 use renewal::Wall;
 use serde::{Deserialize, Serialize};
-use store::rows::{DefinitionKind, Origin};
-use store::{Declared, RecordError, Store, Write};
+use store::rows::{DefinitionKind, Origin, TokenRow};
+use store::{Declared, RecordError, Store, StoreError, Write};
 use vault::{SecretName, VaultName};
 
-use crate::definition::{Source, TokenDefinition};
+use crate::definition::{Source, TokenDefinition, token_definition_name};
 use crate::keeper::Keeper;
 use crate::port::{Clock, CredentialEvent, Http, Observer};
 
@@ -63,7 +63,17 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
     async fn look_at_deadlines(&self) -> Result<(), RecordError> {
         let kind = DefinitionKind::Credential;
         let mut stored: BTreeMap<String, Declared<KnownDeadline>> = BTreeMap::new();
-        for known in self.records.definitions::<KnownDeadline>(kind).await? {
+        let mut damaged = BTreeSet::new();
+        for row in self.records.store().definitions(kind).await? {
+            let known = match self.records.definition::<KnownDeadline>(kind, &row.name).await {
+                Ok(Some(known)) => known,
+                Ok(None) => continue,
+                Err(error) => {
+                    of_one(error)?;
+                    damaged.insert(row.name);
+                    continue;
+                }
+            };
             // What a target told before a restart counts until it is read again.
             if let Some((vault, name)) = known.name.split_once('/') {
                 self.targets.recall_deadline(vault, name, known.body.expires);
@@ -72,22 +82,27 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
         }
         let mut least = None;
         for ((vault, name), users) in self.users_of_credentials().await? {
+            if damaged.contains(&format!("{vault}/{name}")) {
+                continue;
+            }
             let known = stored.remove(&format!("{vault}/{name}"));
             let expires = match self.end_of(&vault, &name).await {
                 Ok(Some(expires)) => expires,
                 Ok(None) => {
-                    self.forget_deadline(known).await?;
+                    self.forget_deadline(known).await.or_else(of_one)?;
                     continue;
                 }
                 // It may be in a target that isn't open now.
-                Err(RecordError::NotFound) => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    of_one(error)?;
+                    continue;
+                }
             };
             least = Some(least.map_or(expires, |least: i64| least.min(expires)));
-            self.note_deadline(&vault, &name, &users, expires, known).await?;
+            self.note_deadline(&vault, &name, &users, expires, known).await.or_else(of_one)?;
         }
         for unused in stored.into_values() {
-            self.forget_deadline(Some(unused)).await?;
+            self.forget_deadline(Some(unused)).await.or_else(of_one)?;
         }
         self.observer.credentials(least.map(|expires| Wall(expires.saturating_mul(1000))));
         Ok(())
@@ -164,16 +179,13 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
             let users = all.entry((vault.clone(), name.to_ascii_lowercase())).or_default();
             users.targets.insert(target.clone());
         }
-        for token in self.records.definitions::<TokenDefinition>(DefinitionKind::Token).await? {
-            if token.removed.is_some() {
-                continue;
-            }
-            let TokenDefinition { client_id, client_secret, deliver, owner, .. } = &token.body;
+        let add = |row: TokenRow, definition: TokenDefinition| {
+            let TokenDefinition { client_id, client_secret, deliver, owner, .. } = &definition;
             let mut through: BTreeSet<&str> = deliver.iter().map(|to| to.target.as_str()).collect();
             for source in [client_id, client_secret] {
                 if let Source::Secret { vault, name } = source {
                     let users = all.entry((vault.clone(), name.to_ascii_lowercase())).or_default();
-                    users.tokens.insert(token.name.clone());
+                    users.tokens.insert(token_definition_name(&row.vault, &row.name));
                     users.owners.extend(owner.clone());
                     through.insert(vault);
                 }
@@ -182,7 +194,16 @@ impl<S: Store, C: Clock, H: Http, O: Observer> Keeper<S, C, H, O> {
                 let users = all.entry((vault.clone(), name.to_ascii_lowercase())).or_default();
                 users.owners.extend(owner.clone());
             }
-        }
+        };
+        self.each_declared(add).await?;
         Ok(all)
+    }
+}
+
+/// What is wrong with one credential or its record ends no look at the others; a store that fails does.
+fn of_one(error: RecordError) -> Result<(), RecordError> {
+    match error {
+        RecordError::Store(StoreError::Full | StoreError::Unavailable(_)) => Err(error),
+        _ => Ok(()),
     }
 }

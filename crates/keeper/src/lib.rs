@@ -14,6 +14,7 @@ mod attempt;
 mod courier;
 mod credentials;
 mod deadlines;
+mod declared;
 mod definition;
 mod exchange;
 mod keeper;
@@ -24,7 +25,7 @@ mod targets;
 mod wake;
 
 pub use attempt::pacing_of;
-pub use courier::{Courier, TargetCondition, TargetHealth};
+pub use courier::Courier;
 pub use definition::{
     CHECK_EVERY, DeliverTo, KEEP_VERSIONS, OnChange, SHADOW_SUFFIX, Source, TokenDefinition, token_definition_name,
 };
@@ -32,4 +33,4 @@ pub use exchange::{NOT_THERE, same_value_as};
 pub use keeper::{Keeper, LONGEST_SLEEP, MOST_LANDING, PER_LANE};
 pub use port::{Clock, CredentialEvent, DeliveryEvent, DeliveryOutcome, Event, Http, Observer, SendFailure};
 pub use survey::{OVERDUE, Survey};
-pub use targets::{TARGET_DEADLINE, Targets};
+pub use targets::{TARGET_DEADLINE, TargetCondition, TargetHealth, Targets};

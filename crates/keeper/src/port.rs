@@ -149,7 +149,7 @@ pub enum DeliveryOutcome {
         /// Why, as far as that is known: what a person reads.
         words: String,
     },
-    /// The target holds the generation, and superseded versions can't be disabled there. Told once for each kind of failure.
+    /// The target holds the generation, and superseded versions can't be disabled there; it is tried again.
     NotDisabled {
         /// The kind of failure.
         kind: TargetErrorKind,
@@ -157,5 +157,7 @@ pub enum DeliveryOutcome {
         words: String,
         /// How many versions readers can still get.
         versions: u64,
+        /// Whether the owner is to be told; once until all are disabled.
+        alert: bool,
     },
 }

@@ -306,6 +306,63 @@ fn that_superseded_versions_cant_be_disabled_is_told_once_and_tried_ever_more_se
 }
 
 #[test]
+fn one_failure_to_disable_that_passes_is_told_to_nobody() {
+    let there = DeliverTo { disable_superseded: true, check_every: 24 * HOUR, ..to("contoso", "there") };
+    let (mut world, shelf) = delivering(there);
+    shelf.set_disables_down(Some(TargetErrorKind::Unreachable));
+    while shelf.calls().disables == 0 {
+        world.pass(1);
+    }
+    shelf.set_disables_down(None);
+    world.pass(60);
+    assert!(!world.told.all().iter().any(|told| told.contains("not disabled")), "{:?}", world.told.all());
+    let enabled = shelf.versions("there").iter().filter(|version| version.enabled).count();
+    assert_eq!(enabled, 1, "it is tried again soon");
+}
+
+#[test]
+fn failures_to_disable_of_changing_kinds_are_told_once() {
+    let there = DeliverTo { disable_superseded: true, check_every: 60, ..to("contoso", "there") };
+    let (mut world, shelf) = delivering(there);
+    for round in 0..24 {
+        let kinds = [TargetErrorKind::Unreachable, TargetErrorKind::Forbidden];
+        shelf.set_disables_down(Some(kinds[round % 2]));
+        world.pass(HOUR / 2);
+    }
+    let told = world.told.all().iter().filter(|told| told.contains("not disabled")).count();
+    assert_eq!(told, 1, "{:?}", world.told.all());
+}
+
+#[test]
+fn where_versions_are_no_longer_to_be_disabled_none_is() {
+    let there = DeliverTo { disable_superseded: true, check_every: 60, ..to("contoso", "there") };
+    let (mut world, shelf) = delivering(there.clone());
+    shelf.set_disables_down(Some(TargetErrorKind::Forbidden));
+    world.pass(12 * HOUR);
+    assert!(world.delivery("api", "contoso").state.left_enabled > 0);
+    world.deliver_instead("api", vec![DeliverTo { disable_superseded: false, ..there }]);
+    world.pass(60);
+    let state = world.delivery("api", "contoso").state;
+    assert_eq!((state.superseded, state.not_disabled, state.left_enabled), (Vec::new(), None, 0));
+    let before = shelf.calls().disables;
+    world.pass(3 * HOUR);
+    assert_eq!(shelf.calls().disables, before);
+}
+
+#[test]
+fn another_name_has_no_versions_of_the_one_before() {
+    let there = DeliverTo { disable_superseded: true, check_every: 60, ..to("contoso", "there") };
+    let (mut world, shelf) = delivering(there.clone());
+    shelf.set_disables_down(Some(TargetErrorKind::Forbidden));
+    world.pass(12 * HOUR);
+    world.deliver_instead("api", vec![DeliverTo { name: "elsewhere".into(), ..there }]);
+    world.pass(30);
+    let state = world.delivery("api", "contoso").state;
+    assert_eq!((&*state.name, state.superseded, state.not_disabled), ("elsewhere", Vec::new(), None));
+    assert_eq!(state.left_enabled, 0);
+}
+
+#[test]
 fn an_idle_outbox_asks_nothing() {
     let (mut world, shelf) = delivering(DeliverTo { check_every: 7 * 24 * HOUR, ..to("contoso", "there") });
     let before = calls(&shelf);
@@ -327,4 +384,33 @@ fn a_delivery_that_is_no_longer_declared_is_forgotten() {
     world.pass(2 * HOUR);
     assert!(futures_executor::block_on(world.records.deliveries_of(id)).expect("read").is_empty());
     assert_eq!(shelf.versions("there").len(), 1, "what is there stays");
+}
+
+#[test]
+fn a_renewal_between_doesnt_end_the_watch_for_a_write_that_arrives_late() {
+    let (mut world, shelf) = delivering(DeliverTo { check_every: 24 * HOUR, ..to("contoso", "there") });
+    shelf.then(Mishap::Refused(TargetErrorKind::Unreachable));
+    for _ in 0..2 {
+        world.change("api", |standing| standing.due = renewal::Wall::EPOCH);
+        world.pass(20);
+    }
+    assert_eq!(world.delivery("api", "contoso").row.generation, 3);
+    shelf.alter("there", |current| current.mark.as_mut().expect("ours").generation = 1);
+    world.pass(150);
+    let there = shelf.versions("there").pop().expect("it was delivered");
+    assert_eq!(there.mark.expect("ours").generation, 3);
+}
+
+#[test]
+fn another_target_of_the_same_name_has_a_lane_and_a_health_of_its_own() {
+    let (mut world, shelf) = delivering(to("contoso", "there"));
+    shelf.set_throttled(Some(std::time::Duration::from_secs(3000)));
+    world.change("api", |standing| standing.due = renewal::Wall::EPOCH);
+    world.pass(60);
+    assert!(world.courier.held("contoso").is_some());
+    let other = world::shelf::shelf();
+    world.stand(&[("contoso", &other)]);
+    assert_eq!(world.courier.health("contoso"), None);
+    world.pass(10);
+    assert_eq!(value(&other, "there"), world.read("api"));
 }

@@ -128,3 +128,47 @@ fn the_end_of_a_credential_in_a_target_is_known_also_after_a_restart() {
     assert_eq!(world.targets.credential_deadline("contoso", "credentials"), Some(end));
     assert_eq!(world.told.count(word), 1);
 }
+
+#[test]
+fn what_a_target_gave_that_was_replaced_meanwhile_is_not_remembered() {
+    let (mut world, slow) = obtaining();
+    slow.takes(3);
+    renew(&mut world);
+    world.pass(1);
+    let other = shelf();
+    other.set_down(Some(store::TargetErrorKind::Unreachable));
+    world.stand(&[("contoso", &other)]);
+    world.pass(10);
+    let before = world.token("api").standing.generation;
+    renew(&mut world);
+    world.pass(60);
+    assert_eq!(world.token("api").standing.generation, before);
+}
+
+#[test]
+fn a_credential_that_does_not_open_keeps_no_other_from_being_told() {
+    let mut world = World::new(24 * HOUR);
+    world.declare("api");
+    world.declare("broken");
+    world.set_for_days("id", "me", 5);
+    world.pass(60);
+    world.damage_definition("broken", "api");
+    world.set_for_days("credentials", "hush", 5);
+    world.pass(60);
+    let word = "home/credentials ends: ops@example.com of 1 tokens and 0 targets";
+    assert_eq!(world.told.count(word), 1, "{:?}", world.told.all());
+}
+
+#[test]
+fn a_secret_that_is_no_credential_starts_no_look_at_all_of_them() {
+    let mut world = World::new(24 * HOUR);
+    world.declare("api");
+    world.pass(60);
+    let before = world.told.looks();
+    world.set_for_days("something", "else", 5);
+    world.pass(60);
+    assert_eq!(world.told.looks(), before);
+    world.set_for_days("credentials", "hush", 5);
+    world.pass(60);
+    assert_eq!(world.told.looks(), before + 1);
+}

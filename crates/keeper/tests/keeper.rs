@@ -303,11 +303,7 @@ fn a_token_whose_record_does_not_open_holds_up_no_other_of_its_lane() {
     world.declare("broken");
     world.declare("api");
     world.pass(2);
-    // Somebody changes a column of the file: the record beside it doesn't open any more.
-    let row = world.token("broken").row;
-    let changed = store::rows::TokenRow { generation: row.generation + 1, ..row.clone() };
-    let write = store::Write::Token { row: changed, replaces: Some(row.sealed.tag()), releases: None };
-    futures_executor::block_on(world.records.commit(vec![write])).expect("stored");
+    world.damage("broken");
     world.pass(24 * HOUR);
     assert_eq!(world.token("api").standing.state(keeper::Clock::now(&world.clock)), TokenState::Fresh);
     let troubles = world.told.all().iter().filter(|told| told.contains("can't be opened")).count();

@@ -134,3 +134,15 @@ fn it_counts_as_well_where_a_credential_was_read() {
     world.pass(15);
     assert_eq!(value(&shelf, "there"), world.read("api"));
 }
+
+#[test]
+fn a_target_that_is_down_and_says_for_how_long_is_left_alone_as_well() {
+    let (mut world, shelf) = (World::new(24 * HOUR), shelf());
+    world.stand(&[("contoso", &shelf)]);
+    shelf.set_unavailable(Duration::from_secs(600));
+    world.deliver("api", vec![to("contoso", "there")]);
+    world.pass(1);
+    assert_eq!(calls(&shelf), 1);
+    let seconds = 1 + until_called(&mut world, &shelf);
+    assert!((600..=603).contains(&seconds), "{seconds} s");
+}

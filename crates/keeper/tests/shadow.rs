@@ -85,3 +85,57 @@ fn a_token_that_was_cut_over_stays_so_at_another_target() {
     let moved = world.delivery("api", "moved");
     assert!(moved.state.cut_over, "it isn't delivered beside the flow's again");
 }
+
+#[test]
+fn the_flow_is_watched_also_while_vestals_token_is_dead() {
+    let (mut world, shelf) = (World::new(HOUR), shelf());
+    world.stand(&[("contoso", &shelf)]);
+    shelf.write_by_hand("there", "the flow's");
+    world.shadow("api", vec![DeliverTo { check_every: 60, ..to("contoso", "there") }]);
+    world.pass(300);
+    world.provider.down(true);
+    world.pass(2 * HOUR);
+    shelf.alter("there", |current| current.expires = Some(1));
+    world.pass(180);
+    shelf.write_by_hand("there", "the flow's next");
+    world.pass(180);
+    let log = world.delivery("api", "contoso").state.shadow.expect("it looked");
+    assert_eq!((log.gaps.len(), log.flow_versions), (1, 2), "{log:?}");
+    assert_eq!(log.ours_gaps.len(), 1, "{log:?}");
+}
+
+#[test]
+fn what_somebody_else_wrote_under_vestals_name_is_no_gap_where_it_cant_be_read() {
+    let (mut world, shelf) = (World::new(24 * HOUR), shelf());
+    world.stand(&[("contoso", &shelf)]);
+    shelf.write_by_hand("there", "the flow's");
+    let there = DeliverTo { check_every: 60, on_change: keeper::OnChange::Report, ..to("contoso", "there") };
+    world.shadow("api", vec![there]);
+    world.pass(300);
+    shelf.write_by_hand("there-vestal", "somebody else's");
+    world.pass(300);
+    shelf.set_name_down("there-vestal", Some(TargetErrorKind::Forbidden));
+    world.pass(HOUR);
+    let log = world.delivery("api", "contoso").state.shadow.expect("it looked");
+    assert_eq!(log.ours_gaps, [], "nothing is known of it");
+}
+
+#[test]
+fn shadow_mode_can_begin_again_after_it_left_the_configuration() {
+    let (mut world, shelf) = (World::new(24 * HOUR), shelf());
+    world.stand(&[("contoso", &shelf)]);
+    world.shadow("api", vec![DeliverTo { check_every: 60, ..to("contoso", "there") }]);
+    world.pass(600);
+    let (id, now) = (world.token("api").row.id, keeper::Clock::now(&world.clock).wall);
+    let cut = world.records.change_deliveries(id, now, now, |state| state.cut_over = true);
+    futures_executor::block_on(cut).expect("stored");
+    world.pass(60);
+    world.set_shadow("api", false);
+    world.pass(60);
+    assert!(!world.delivery("api", "contoso").state.cut_over);
+    world.set_shadow("api", true);
+    world.pass(60);
+    let state = world.delivery("api", "contoso").state;
+    assert_eq!(state.name, "there-vestal");
+    assert!(state.shadow.is_some_and(|log| log.looked <= 2), "the report begins anew");
+}

@@ -27,8 +27,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 pub(super) enum Ending {
     /// The token, or the wish to deliver it there, is gone.
     Gone,
-    /// There is nothing alive to deliver; the next generation asks again.
-    Nothing,
+    /// There is nothing alive to deliver; the next generation asks again. What the target holds may be looked at before.
+    Nothing {
+        /// What was learnt all the same.
+        state: Box<DeliveryState>,
+        /// When it is looked at.
+        look_at: Option<Wall>,
+    },
     /// The target holds what it should.
     Holds(Box<Holding>),
     /// It doesn't.
@@ -47,6 +52,8 @@ pub(super) struct Failed {
     pub(super) error: TargetError,
     /// What was known of it before, and what the round learnt all the same.
     pub(super) state: DeliveryState,
+    /// Whether the target was seen to lack what it should hold.
+    pub(super) lacking: bool,
 }
 
 /// What follows from a failure.
@@ -67,13 +74,13 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         };
         let token = match self.records.token(row.token).await {
             Ok(token) => token,
-            Err(RecordError::NotFound) => return self.note(Verdict::Unused, forget(&row)).await,
+            Err(RecordError::NotFound) => return self.note(Verdict::Unused, forget(&row), || ()).await,
             Err(error) => return self.trouble(&error),
         };
         let definition = match self.definition(&token).await {
             Ok(Some(definition)) => definition,
             // It left the configuration: nothing is delivered, and what was is remembered until it comes back.
-            Ok(None) => return self.rest(&delivery).await,
+            Ok(None) => return self.rest(&delivery, delivery.state.clone(), None).await,
             Err(error) => return self.trouble(&error),
         };
         let ending = match definition.deliver.iter().find(|to| to.target == row.target) {
@@ -83,37 +90,31 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         let now = self.clock.now();
         match ending {
             Err(error) => self.trouble(&error),
-            Ok(Ending::Gone) => self.note(Verdict::Unused, forget(&row)).await,
-            Ok(Ending::Nothing) => self.rest(&delivery).await,
+            Ok(Ending::Gone) => self.note(Verdict::Unused, forget(&row), || ()).await,
+            Ok(Ending::Nothing { state, look_at }) => self.rest(&delivery, *state, look_at).await,
             Ok(Ending::Holds(holding)) => {
                 let write = self.records.delivery_write(&delivery, holding.row, &holding.state);
-                let noted = self.note(Verdict::Success, write).await;
-                if noted.is_some() {
-                    holding.outcomes.iter().for_each(|outcome| self.tell(&token, &definition, &row.target, outcome));
-                }
-                noted
+                let tell = |outcome| self.tell(&token, &definition, &row.target, outcome);
+                self.note(Verdict::Success, write, || holding.outcomes.iter().for_each(tell)).await
             }
             Ok(Ending::Failed(failed)) => {
-                self.healths.note(&row.target, Err(&failed.error), now.wall);
+                self.targets.healths.note(&row.target, Err(&failed.error), now.wall);
                 let TargetError { kind, words, .. } = failed.error.clone();
                 let Consequence { verdict, row, state, alert } = self.after_failure(&delivery, *failed, now.wall);
                 let target = row.target.clone();
                 let write = self.records.delivery_write(&delivery, row, &state);
-                let noted = self.note(verdict, write).await;
-                if noted.is_some() {
-                    let outcome = DeliveryOutcome::Failed { kind, words, failures: state.failures, alert };
-                    self.tell(&token, &definition, &target, &outcome);
-                }
-                noted
+                let outcome = DeliveryOutcome::Failed { kind, words, failures: state.failures, alert };
+                self.note(verdict, write, || self.tell(&token, &definition, &target, &outcome)).await
             }
         }
     }
 
-    /// There is nothing to deliver: it is looked at again when the token asks.
-    async fn rest(&self, delivery: &Delivery) -> Option<Verdict> {
-        let row = DeliveryRow { due: Wall::NEVER, behind: Wall::NEVER, ..delivery.row.clone() };
-        let write = self.records.delivery_write(delivery, row, &delivery.state);
-        self.note(Verdict::Unused, write).await
+    /// There is nothing to deliver, so nothing fails: it is looked at again when the token asks, or then.
+    async fn rest(&self, delivery: &Delivery, mut state: DeliveryState, look_at: Option<Wall>) -> Option<Verdict> {
+        state.recovered();
+        let row = DeliveryRow { due: look_at.unwrap_or(Wall::NEVER), behind: Wall::NEVER, ..delivery.row.clone() };
+        let write = self.records.delivery_write(delivery, row, &state);
+        self.note(Verdict::Unused, write, || ()).await
     }
 
     /// What the token's operator declared; `None` where that is gone.
@@ -124,23 +125,26 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
     }
 
     fn after_failure(&self, delivery: &Delivery, failed: Failed, now: Wall) -> Consequence {
-        let Failed { error, mut state } = failed;
+        let Failed { error, mut state, lacking } = failed;
+        let again = state.failure.as_ref().is_some_and(|failure| failure.kind == error.kind.word());
+        let behind = if lacking { delivery.row.behind.min(now) } else { delivery.row.behind };
         let since = state.failure.as_ref().map_or(now.0, |failure| failure.since);
         state.failures = state.failures.saturating_add(1);
         state.failure =
             Some(DeliveryFailure { kind: error.kind.word().to_owned(), words: error.words.clone(), since, at: now.0 });
-        let waits_since = Wall(since).min(delivery.row.behind);
-        let danger = if passes_by_itself(error.kind) {
-            now.since(waits_since) >= OUTAGE_TOLD_AFTER
-        } else {
-            state.failures >= TOLD_AFTER
-        };
-        let alert = danger && !state.told;
-        state.told |= danger;
+        let needs_person = !passes_by_itself(error.kind);
+        let danger = is_danger(error.kind, state.failures, now.since(Wall(since).min(behind)));
+        // While the target holds what it should, its readers lack nothing.
+        let alert = danger
+            && behind != Wall::NEVER
+            // Who heard of an outage doesn't know yet that it doesn't pass by itself any more.
+            && (!state.told || needs_person && again && !state.told_needs_person);
+        state.told |= alert;
+        state.told_needs_person |= alert && needs_person;
         // A target that has answered others all the while is up, and fails for this name alone. What was on the way when
         // it went down doesn't count.
         let in_its_outage = Wall(since).plus(TARGET_DEADLINE);
-        let others_are_well = self.healths.answered_since(&delivery.row.target, in_its_outage);
+        let others_are_well = self.targets.healths.answered_since(&delivery.row.target, in_its_outage);
         let (verdict, held_by_lane) = match error.kind {
             TargetErrorKind::Unreachable if others_are_well => (Verdict::Unused, false),
             // That it asked for fewer calls is noted already.
@@ -156,14 +160,19 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         } else {
             schedule::backoff(state.failures.min(16), LONGEST_WAIT, &mut renewal::Random::new(self.seed()))
         };
-        let row = DeliveryRow { due: now.plus(wait), ..delivery.row.clone() };
+        let row = DeliveryRow { due: now.plus(wait), behind, ..delivery.row.clone() };
         Consequence { verdict, row, state, alert }
     }
 
-    async fn note(&self, verdict: Verdict, write: Write) -> Option<Verdict> {
+    /// Stores what became of a delivery, and tells it where that was stored.
+    async fn note(&self, verdict: Verdict, write: Write, tell: impl FnOnce() + Send) -> Option<Verdict> {
         match self.records.commit(vec![write]).await {
-            // Somebody changed it meanwhile: it is still due, and the next round finds what this one did.
-            Ok(()) | Err(CommitError::Conflict) => Some(verdict),
+            Ok(()) => {
+                tell();
+                Some(verdict)
+            }
+            // Somebody changed it meanwhile: it is still due, and the next round finds, and tells, what this one did.
+            Err(CommitError::Conflict) => Some(verdict),
             Err(CommitError::Store(error)) => {
                 self.observer.trouble(&format!("what became of a delivery can't be stored: {error}"));
                 None
@@ -185,6 +194,11 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             outcome,
         });
     }
+}
+
+/// Whether a person should hear of so many failures in a row, the first of which was so long ago.
+pub(super) fn is_danger(kind: TargetErrorKind, failures: u32, lasted: Duration) -> bool {
+    if passes_by_itself(kind) { lasted >= OUTAGE_TOLD_AFTER } else { failures >= TOLD_AFTER }
 }
 
 /// Whether a failure may pass without anybody's doing.

@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
-use renewal::schedule;
+use renewal::{Wall, schedule};
 use store::{DeliveryFailure, DeliveryState, NotDisabled, Store, Target, TargetError};
 
 use super::Courier;
+use super::carry::is_danger;
 use crate::definition::DeliverTo;
 use crate::port::{Clock, DeliveryOutcome, Observer};
 
@@ -39,13 +40,18 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         name: &str,
         state: &mut DeliveryState,
     ) -> Option<DeliveryOutcome> {
+        if !to.disable_superseded {
+            // It isn't wanted any more.
+            (state.superseded, state.not_disabled, state.left_enabled) = (Vec::new(), None, 0);
+            return None;
+        }
         let now = self.clock.now().wall.0;
         if state.not_disabled.as_ref().is_some_and(|known| known.again_at > now) {
             return None;
         }
         while let Some(version) = state.superseded.first() {
             if let Err(error) = self.targets.call(&self.clock, &to.target, target.disable(name, version)).await {
-                self.healths.note(&to.target, Err(&error), self.clock.now().wall);
+                self.targets.healths.note(&to.target, Err(&error), self.clock.now().wall);
                 return self.not_disabled(error, state);
             }
             state.superseded.remove(0);
@@ -59,17 +65,19 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         // It may be one version alone that can't be: the others come first the next time.
         state.superseded.rotate_left(1);
         let known = state.not_disabled.take();
-        let is_new = known.as_ref().is_none_or(|known| known.failure.kind != error.kind.word());
+        let told = known.as_ref().is_some_and(|known| known.told);
         let failures = known.as_ref().map_or(1, |known| known.failures.saturating_add(1));
         let since = known.map_or(now.0, |known| known.failure.since);
         let wait = schedule::backoff(failures.min(16), LONGEST_WAIT, &mut renewal::Random::new(self.seed()));
         let TargetError { kind, words, .. } = error;
+        let alert = !told && is_danger(kind, failures, now.since(Wall(since)));
         state.not_disabled = Some(NotDisabled {
             failure: DeliveryFailure { kind: kind.word().to_owned(), words: words.clone(), since, at: now.0 },
             failures,
             again_at: now.plus(wait).0,
+            told: told || alert,
         });
         let versions = state.superseded.len() as u64 + state.left_enabled;
-        is_new.then_some(DeliveryOutcome::NotDisabled { kind, words, versions })
+        Some(DeliveryOutcome::NotDisabled { kind, words, versions, alert })
     }
 }

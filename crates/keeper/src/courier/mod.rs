@@ -10,7 +10,6 @@
 mod carry;
 mod decision;
 mod disable;
-mod health;
 mod round;
 mod shadow;
 mod waiting;
@@ -30,11 +29,9 @@ use renewal::{Gate, Moment, Permit, Verdict, Wall};
 use store::rows::{DeliveryRow, TokenId};
 use store::{RecordError, Records, Store, StoreError, Target};
 
-use self::health::Healths;
-pub use self::health::{TargetCondition, TargetHealth};
 use crate::keeper::LONGEST_SLEEP;
 use crate::port::{Clock, Observer};
-use crate::targets::Targets;
+use crate::targets::{TargetHealth, Targets};
 
 /// How long the loop, or one delivery, rests after the store failed.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
@@ -53,7 +50,6 @@ pub struct Courier<S, C, O> {
     clock: C,
     observer: O,
     targets: Arc<Targets>,
-    healths: Healths,
     in_flight: Mutex<BTreeSet<Key>>,
     seeds: AtomicU64,
 }
@@ -68,7 +64,6 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             clock,
             observer,
             targets,
-            healths: Healths::default(),
             in_flight: Mutex::default(),
             seeds: AtomicU64::new(u64::from_be_bytes(seed)),
         }
@@ -134,7 +129,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
 
     /// How a target was found when it was last called; `None` before the first delivery of this process.
     pub fn health(&self, target: &str) -> Option<TargetHealth> {
-        self.healths.of(target)
+        self.targets.healths.of(target)
     }
 
     /// Starts a delivery for each that is due and gets a permit. How long to sleep if nothing else happens.
@@ -192,7 +187,10 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
                 Some(verdict) => (verdict, false),
                 None => (Verdict::Unused, true),
             };
-            self.targets.lanes.returned(&key.1, target.pace(), permit, verdict, now);
+            // What has taken its place under the name has nothing to do with it.
+            if self.targets.is_open(&key.1, &*target) {
+                self.targets.lanes.returned(&key.1, target.pace(), permit, verdict, now);
+            }
             if rest {
                 // Its row is still due; it would be taken again at once.
                 self.clock.sleep(AFTER_TROUBLE).await;

@@ -18,8 +18,8 @@ use super::disable::supersede;
 use crate::definition::{DeliverTo, SHADOW_SUFFIX, TokenDefinition};
 use crate::port::{Clock, DeliveryOutcome, Observer};
 
-/// A write that was given up may still arrive, over a newer generation: the target is looked at once more this long after
-/// it holds what it should.
+/// A write that was given up may still arrive, over a newer generation: the target is looked at once more no sooner than
+/// this long after.
 const LATE_WRITE_SEEN_AFTER: Duration = Duration::from_secs(2 * 60);
 
 /// A generation as it is to be delivered.
@@ -41,6 +41,9 @@ struct Round<'a> {
     name: String,
     state: DeliveryState,
     outcomes: Vec<DeliveryOutcome>,
+    began: Wall,
+    /// Whether the target was seen to lack what it should hold.
+    lacking: bool,
 }
 
 /// What the target holds in the end.
@@ -60,8 +63,11 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         to: &DeliverTo,
         target: &dyn Target,
     ) -> Result<Ending, RecordError> {
-        let name = name_there(definition, to, &delivery.state);
         let mut state = delivery.state.clone();
+        // Shadow mode that ended in the configuration may begin again.
+        state.cut_over &= definition.shadow;
+        let shadows = definition.shadow && !state.cut_over;
+        let name = name_there(definition, to, &state);
         if state.name != name {
             // Another name is another secret: nothing was delivered there yet.
             state = DeliveryState {
@@ -69,27 +75,36 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
                 version: None,
                 versions: 0,
                 superseded: Vec::new(),
+                not_disabled: None,
+                left_enabled: 0,
+                unknown_at: None,
                 changed: None,
+                // Beside another secret of the flow's, or anew after a cut-over, the report begins anew.
+                shadow: state.shadow.filter(|_| !shadows),
                 ..state
             };
         }
-        if self.alive(token).await?.is_none() {
-            return Ok(Ending::Nothing);
+        if !shadows && self.alive(token).await?.is_none() {
+            return Ok(Ending::Nothing { state: Box::new(state), look_at: None });
         }
-        let mut round = Round { delivery, token, definition, to, target, name, state, outcomes: Vec::new() };
+        let began = self.clock.now().wall;
+        let mut round =
+            Round { delivery, token, definition, to, target, name, state, outcomes: Vec::new(), began, lacking: false };
         let read = self.targets.call(&self.clock, &to.target, target.read(&round.name)).await;
-        if definition.shadow && !round.state.cut_over {
+        if shadows {
             // Before anything is written: what a reader finds is what was there until now.
             let lifetime = token.standing.lifetime.and_then(renewal::Lifetime::known);
             self.look(target, to, &delivery.row, read.as_ref(), lifetime, &mut round.state).await;
         }
+        // Only now, so that what is written is never older than what was there to be read.
+        let Some(current) = self.current(token).await? else {
+            // The flow is watched on, just while Vestal has nothing.
+            let look_at = shadows.then(|| self.clock.now().wall.plus(Duration::from_secs(to.check_every)));
+            return Ok(Ending::Nothing { state: Box::new(round.state), look_at });
+        };
         let held = match read {
             Ok(held) => held,
             Err(error) => return Ok(round.failed(error)),
-        };
-        // Only now, so that what is written is never older than what was there to be read.
-        let Some(current) = self.current(token).await? else {
-            return Ok(Ending::Nothing);
         };
         match self.bring_about(&mut round, held.as_ref(), &current).await {
             Ok(outcome) => Ok(self.holds(round, outcome).await),
@@ -111,6 +126,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         let now = self.clock.now().wall.0;
         let decision = decide(&round.state, delivered, held, &ours, round.to.on_change, now);
         let of_ours = held.filter(|held| held.mark.as_ref().is_some_and(|mark| mark.token == id));
+        round.lacking = decision != Decision::Keep;
         match decision {
             Decision::Refuse(words) => {
                 let kind = TargetErrorKind::Occupied;
@@ -147,20 +163,24 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
     }
 
     async fn holds(&self, round: Round<'_>, outcome: Outcome) -> Ending {
-        let Round { delivery, to, target, name, mut state, mut outcomes, .. } = round;
-        self.healths.note(&to.target, Ok(()), self.clock.now().wall);
+        let Round { delivery, to, target, name, mut state, mut outcomes, began, .. } = round;
+        self.targets.healths.note(&to.target, Ok(()), self.clock.now().wall);
         outcomes.extend(self.disable_superseded(target, to, &name, &mut state).await);
-        (state.failures, state.failure, state.told) = (0, None, false);
         let now = self.clock.now().wall;
         if outcome.checked {
             state.checked_at = Some(now.0);
+            state.recovered();
+        } else {
+            // Who was told that it fails hears that it recovered once what it should hold is there.
+            (state.failures, state.failure) = (0, None);
         }
-        let mut next_look = Duration::from_secs(to.check_every);
-        if state.unknown_at.take().is_some() {
-            next_look = next_look.min(LATE_WRITE_SEEN_AFTER);
-        }
+        let mut due = now.plus(Duration::from_secs(to.check_every));
+        let late = |unknown_at: i64| Wall(unknown_at).plus(LATE_WRITE_SEEN_AFTER);
+        state.unknown_at = state.unknown_at.filter(|unknown_at| began < late(*unknown_at));
+        due = state.unknown_at.map_or(due, |unknown_at| due.min(late(unknown_at).max(now)));
+        due = state.not_disabled.as_ref().map_or(due, |known| due.min(Wall(known.again_at)));
         let row = DeliveryRow {
-            due: now.plus(next_look),
+            due,
             behind: Wall::NEVER,
             expiry: outcome.expires,
             generation: outcome.generation,
@@ -249,7 +269,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
 
 impl Round<'_> {
     fn failed(self, error: TargetError) -> Ending {
-        Ending::Failed(Box::new(Failed { error, state: self.state }))
+        Ending::Failed(Box::new(Failed { error, state: self.state, lacking: self.lacking }))
     }
 
     /// A version of ours that isn't known was written, and what came of that couldn't be noted: by a crash, say, or a lost

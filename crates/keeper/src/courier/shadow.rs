@@ -60,7 +60,8 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             // Nothing of it was there yet.
             _ if state.version.is_none() => None,
             Ok(held) => Some(Life::of(held.as_ref(), lifetime, now)),
-            Err(_) if row.expiry == Wall::NEVER => None,
+            // Its end isn't known, or what is there is somebody else's.
+            Err(_) if [Wall::NEVER, Wall::EPOCH].contains(&row.expiry) => None,
             Err(_) => {
                 let left = (row.expiry.0 - now).div_euclid(1000);
                 Some(Life { left: Some(left), dead: left <= 0 })

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use renewal::Wall;
 use store::rows::{DeliveryRow, TokenId};
-use store::{RecordError, Store};
+use store::{RecordError, Store, StoreError};
 
 use super::Courier;
 use super::carry::OUTAGE_TOLD_AFTER;
@@ -47,7 +47,13 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
             let full = page.len() == PAGE;
             for row in page {
                 let place = (row.behind, row.token);
-                self.tell_waiting(row).await?;
+                match self.tell_waiting(row).await {
+                    // Nobody can be told of a row that is damaged, and whoever reads it tells of the damage.
+                    Ok(()) | Err(RecordError::NotFound | RecordError::Sealed(_)) => {}
+                    Err(RecordError::Store(StoreError::Damaged(_))) => {}
+                    // Its turn comes again at the next look.
+                    Err(error) => return Err(error),
+                }
                 *told = Some(place);
             }
             if !full {
@@ -58,22 +64,21 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
 
     /// Tells its owner, unless he knows.
     async fn tell_waiting(&self, row: DeliveryRow) -> Result<(), RecordError> {
-        let Ok(delivery) = self.records.open_delivery(row) else { return Ok(()) };
+        let delivery = self.records.open_delivery(row)?;
         if delivery.state.told {
             return Ok(());
         }
-        let token = match self.records.token(delivery.row.token).await {
-            Ok(token) if token.standing.generation > 0 => token,
-            Ok(_) | Err(RecordError::NotFound) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let token = self.records.token(delivery.row.token).await?;
+        if token.standing.generation == 0 {
+            return Ok(());
+        }
         let Some(definition) = self.definition(&token).await? else { return Ok(()) };
         let target = delivery.row.target.clone();
         let mut state = delivery.state.clone();
         state.told = true;
         // Told once it is durable that it was told. A delivery that ends meanwhile is looked at once more.
         self.records.commit(vec![self.records.delivery_write(&delivery, delivery.row.clone(), &state)]).await?;
-        let of_target = || Some(self.healths.of(&target)?.last_error?.0);
+        let of_target = || Some(self.targets.healths.of(&target)?.last_error?.0);
         let last_error = state.failure.as_ref().map(|failure| failure.words.clone()).or_else(of_target);
         let words = match (last_error, self.held(&target)) {
             (Some(words), _) => words,

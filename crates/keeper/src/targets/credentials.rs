@@ -1,7 +1,6 @@
 //! Credentials that are kept in targets: read at each renewal, and remembered for while their target can't give them.
 
 use core::time::Duration;
-use std::sync::PoisonError;
 
 use secret::Secret;
 use store::{Held, Target, TargetError, TargetErrorKind};
@@ -38,13 +37,13 @@ impl Targets {
         let key = key(target, name);
         match self.remembered().get(&key) {
             Some(remembered) => remembered.expires,
-            None => self.recalled.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied(),
+            None => self.recalled().get(&key).copied(),
         }
     }
 
     /// When a credential ends, in Unix seconds, as its target told before this process started.
     pub(crate) fn recall_deadline(&self, target: &str, name: &str, expires: i64) {
-        self.recalled.lock().unwrap_or_else(PoisonError::into_inner).insert(key(target, name), expires);
+        self.recalled().insert(key(target, name), expires);
     }
 
     /// A provider refused this credential. The next time its target gets all the time that it needs to give a newer one.
@@ -76,6 +75,10 @@ impl Targets {
         let (Some(value), true) = (value, enabled) else {
             return Err(NotRead::Missing(format!("{place} is disabled there: enable it, or add a new version")));
         };
+        if !self.is_open(target_name, target) {
+            // Another target has its name by now, and must not be taken for the one that gave this.
+            return Ok(value);
+        }
         let mut remembered = self.remembered();
         let known = remembered.get(&key).map(|known| known.expires);
         if known.is_some() || remembered.len() < MOST_REMEMBERED {

@@ -43,6 +43,11 @@ impl TargetLanes {
         self.lock().get(target).is_some_and(|lane| lane.throttled_until(now) > now.wall)
     }
 
+    /// A target is gone, or another now: with another pace, perhaps, and up.
+    pub(super) fn forget(&self, target: &str) {
+        self.lock().remove(target);
+    }
+
     /// Lifts what holds a target.
     pub(crate) fn reopen(&self, target: &str, now: Moment) {
         if let Some(lane) = self.lock().get_mut(target) {

@@ -1,10 +1,11 @@
 //! The targets that are open, by name: the way to call them, and what is read from them.
 
 mod credentials;
+mod health;
 mod lanes;
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures_util::future::{Either, select};
@@ -12,6 +13,8 @@ use store::{Target, TargetAnswer, TargetError, TargetErrorKind};
 
 pub(crate) use self::credentials::NotRead;
 use self::credentials::Remembered;
+use self::health::Healths;
+pub use self::health::{TargetCondition, TargetHealth};
 use self::lanes::TargetLanes;
 use crate::port::Clock;
 use crate::wake::Wake;
@@ -30,20 +33,26 @@ pub struct Targets {
     /// When credentials there end, as it was known before the start.
     recalled: Mutex<BTreeMap<(String, String), i64>>,
     pub(crate) lanes: TargetLanes,
+    pub(crate) healths: Healths,
     wake: Wake,
     deadlines_wake: Wake,
 }
 
 impl Targets {
-    /// These are the targets from now on. What was read from one that is gone, or that is another now, is forgotten.
+    /// These are the targets from now on. What was read from one that is gone, or that is another now, is forgotten, and so
+    /// is how it was found and what held it.
     pub fn replace(&self, targets: BTreeMap<String, Arc<dyn Target>>) {
         let before = core::mem::replace(&mut *self.open.write().unwrap_or_else(PoisonError::into_inner), targets);
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let same = |name: &String| match (before.get(name), open.get(name)) {
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            _ => false,
-        };
-        self.remembered().retain(|(target, _), _| same(target));
+        let is_same =
+            |(name, before): &(&String, &Arc<dyn Target>)| open.get(*name).is_some_and(|now| Arc::ptr_eq(before, now));
+        let gone: BTreeSet<&String> = before.iter().filter(|entry| !is_same(entry)).map(|(name, _)| name).collect();
+        for name in &gone {
+            self.lanes.forget(name);
+            self.healths.forget(name);
+        }
+        self.remembered().retain(|(target, _), _| !gone.contains(target));
+        self.recalled().retain(|(target, _), _| !gone.contains(target));
         drop(open);
         self.knock();
     }
@@ -61,6 +70,11 @@ impl Targets {
     /// The target of this name.
     pub fn target(&self, name: &str) -> Option<Arc<dyn Target>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Whether this target, and no other, is open under the name.
+    pub(crate) fn is_open(&self, name: &str, target: &dyn Target) -> bool {
+        self.target(name).is_some_and(|open| core::ptr::addr_eq(Arc::as_ptr(&open), target))
     }
 
     /// All names, in order.
@@ -121,12 +135,18 @@ impl Targets {
                 retry_after: None,
             }),
         };
-        if let Err(TargetError { kind: TargetErrorKind::Throttled, retry_after, .. }) = &answer
+        // One that is down may say as well for how long it wants no calls.
+        if let Err(TargetError { kind, retry_after, .. }) = &answer
+            && (*kind == TargetErrorKind::Throttled || retry_after.is_some())
             && let Some(target) = self.target(name)
         {
             self.lanes.throttle(name, target.pace(), *retry_after, clock.now());
         }
         answer
+    }
+
+    fn recalled(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), i64>> {
+        self.recalled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Remembered>> {

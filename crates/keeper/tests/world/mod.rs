@@ -21,7 +21,7 @@ use oauth::{AnswerHeaders, HttpAnswer, HttpRequest};
 use renewal::{Boot, LaneLimits, Moment, Standing, Wall};
 use secret::Secret;
 use store::rows::{DefinitionKind, Origin};
-use store::{Entropy, MemoryStore, MemoryTarget, NewSecret, Records, Token};
+use store::{Entropy, MemoryStore, MemoryTarget, NewSecret, Records, Store as _, Token};
 use vault::{Keyring, SecretBody, SecretName, Seed, VaultName};
 
 /// Where time begins: 2026-01-01, a boot of half an hour ago.
@@ -204,12 +204,22 @@ impl Http for Provider {
 
 /// What was told.
 #[derive(Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<String>>>, Arc<Mutex<BTreeMap<String, Duration>>>, Arc<Mutex<Option<Wall>>>);
+pub struct Told(
+    Arc<Mutex<Vec<String>>>,
+    Arc<Mutex<BTreeMap<String, Duration>>>,
+    Arc<Mutex<Option<Wall>>>,
+    Arc<AtomicU64>,
+);
 
 impl Told {
     /// When the first credential ends, as it was told last.
     pub fn first_end(&self) -> Option<Wall> {
         *self.2.lock().expect("one thread")
+    }
+
+    /// How often all credentials were looked at.
+    pub fn looks(&self) -> u64 {
+        self.3.load(Ordering::Relaxed)
     }
 
     /// The lag of a target that was told last, in seconds.
@@ -245,9 +255,10 @@ impl Observer for Told {
             DeliveryOutcome::Changed { repaired: true } => "repaired".to_owned(),
             DeliveryOutcome::Changed { repaired: false } => "changed by somebody".to_owned(),
             DeliveryOutcome::Waiting { .. } => format!("{} waits", event.name),
-            DeliveryOutcome::NotDisabled { kind, versions, .. } => {
+            DeliveryOutcome::NotDisabled { kind, versions, alert: true, .. } => {
                 format!("{versions} not disabled: {}", kind.word())
             }
+            DeliveryOutcome::NotDisabled { kind, .. } => format!("disabling failed: {}", kind.word()),
         };
         self.0.lock().expect("one thread").push(word);
     }
@@ -268,6 +279,7 @@ impl Observer for Told {
     }
 
     fn credentials(&self, first_end: Option<Wall>) {
+        self.3.fetch_add(1, Ordering::Relaxed);
         *self.2.lock().expect("one thread") = first_end;
     }
 
@@ -414,6 +426,65 @@ impl World {
         let writes = self.declaration(name, lane, deliver, shadow);
         self.wait(|records| async move { records.commit(writes).await.expect("stored") });
         self.keeper.wake();
+    }
+
+    /// The token is delivered so from now on.
+    pub fn deliver_instead(&mut self, name: &str, deliver: Vec<DeliverTo>) {
+        self.redeclare(name, None, |definition| definition.deliver.clone_from(&deliver));
+    }
+
+    /// The token is in shadow mode from now on, or isn't any more.
+    pub fn set_shadow(&mut self, name: &str, shadow: bool) {
+        self.redeclare(name, None, |definition| definition.shadow = shadow);
+    }
+
+    /// The token leaves the configuration.
+    pub fn leave(&mut self, name: &str) {
+        let now = self.clock.now().wall.unix_seconds();
+        self.redeclare(name, Some(now), |_| ());
+    }
+
+    fn redeclare(&mut self, name: &str, removed: Option<i64>, change: impl FnOnce(&mut TokenDefinition)) {
+        let (id, (vault, name)) = (self.token(name).row.id, names(name));
+        let (kind, name) = (DefinitionKind::Token, token_definition_name(&vault, &name));
+        let known = self.wait(|records| async move {
+            records.definition::<TokenDefinition>(kind, &name).await.expect("read").expect("declared")
+        });
+        let mut definition = known.body;
+        change(&mut definition);
+        let replaces = Some(known.tag);
+        let mut writes = vec![self.records.define(kind, &known.name, known.origin, removed, &definition, replaces)];
+        let known = self.wait(|records| async move { records.deliveries_of(id).await.expect("read") });
+        let targets: Vec<&str> = definition.deliver.iter().map(|to| to.target.as_str()).collect();
+        writes.extend(self.records.declare_deliveries(id, &known, &targets, self.clock.now().wall));
+        self.wait(|records| async move { records.commit(writes).await.expect("stored") });
+        self.targets.knock();
+    }
+
+    /// Somebody changes a column of the token in the store's file: the record beside it doesn't open any more.
+    pub fn damage(&mut self, name: &str) {
+        let row = self.token(name).row;
+        let changed = store::rows::TokenRow { generation: row.generation + 1, ..row.clone() };
+        let write = store::Write::Token { row: changed, replaces: Some(row.sealed.tag()), releases: None };
+        self.wait(|records| async move { records.commit(vec![write]).await.expect("stored") });
+    }
+
+    /// Somebody puts the record of one token's definition in the place of another's, where it doesn't open.
+    pub fn damage_definition(&mut self, name: &str, by: &str) {
+        let defined = |name| {
+            let (vault, name) = names(name);
+            token_definition_name(&vault, &name)
+        };
+        let (name, by) = (defined(name), defined(by));
+        self.wait(|records| async move {
+            let row = async |name: &str| {
+                records.store().definition(DefinitionKind::Token, name).await.expect("read").expect("declared")
+            };
+            let (row, by) = (row(&name).await, row(&by).await);
+            let replaces = Some(row.sealed.tag());
+            let row = store::rows::DefinitionRow { sealed: by.sealed, ..row };
+            records.commit(vec![store::Write::AmendDefinition { row, replaces }]).await.expect("stored");
+        });
     }
 
     /// The writes that declare a managed token.

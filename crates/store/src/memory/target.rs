@@ -103,6 +103,12 @@ impl MemoryTarget {
         self.lock().down = Some(TargetError { retry_after, ..failure(TargetErrorKind::Throttled) });
     }
 
+    /// While it is unavailable, every call fails so and changes nothing, and asks to be left alone for so long.
+    pub fn set_unavailable(&self, retry_after: Duration) {
+        self.lock().down =
+            Some(TargetError { retry_after: Some(retry_after), ..failure(TargetErrorKind::Unreachable) });
+    }
+
     /// While a name is down, every call about it fails so and changes nothing; where it is
     /// [`Occupied`](TargetErrorKind::Occupied), reads find nothing and only writes fail, as with a deleted secret.
     pub fn set_name_down(&self, name: &str, down: Option<TargetErrorKind>) {

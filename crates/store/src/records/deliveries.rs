@@ -44,6 +44,9 @@ pub struct DeliveryState {
     /// Whether the failure was told to the token's owner.
     #[serde(default)]
     pub told: bool,
+    /// Whether it was told that it doesn't pass by itself.
+    #[serde(default)]
+    pub told_needs_person: bool,
     /// Somebody else's change that was seen last.
     #[serde(default)]
     pub changed: Option<ForeignChange>,
@@ -71,6 +74,14 @@ pub struct DeliveryState {
     pub shadow: Option<ShadowLog>,
 }
 
+impl DeliveryState {
+    /// Nothing fails any more, and the next failure is told anew.
+    pub fn recovered(&mut self) {
+        (self.failures, self.failure) = (0, None);
+        (self.told, self.told_needs_person) = (false, false);
+    }
+}
+
 /// Why a delivery failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryFailure {
@@ -93,6 +104,9 @@ pub struct NotDisabled {
     pub failures: u32,
     /// It isn't tried again before, in milliseconds since the Unix epoch.
     pub again_at: i64,
+    /// Whether it was told to the token's owner.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// Somebody else's change of what was delivered.

@@ -173,8 +173,11 @@ impl Admin {
             Ok(opened) => opened,
             Err(error) => return view(unreadable(&row, &error)),
         };
+        // What left the configuration isn't delivered any more.
+        let Some(declared) = self.declared(&token).await?.filter(|declared| declared.removed.is_none()) else {
+            return Ok(None);
+        };
         found.add(&delivery.state);
-        let Some(declared) = self.declared(&token).await? else { return Ok(None) };
         match declared.body.deliver.iter().find(|to| to.target == row.target) {
             Some(to) => view(self.delivery_view(&token, &declared.body, to, Some(&delivery), Some(target))),
             None => Ok(None),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::alike::Alike;
 use super::command::Program;
 use super::message::Alert;
 use super::webhook::Hook;
@@ -88,6 +89,7 @@ impl Target {
 pub(super) async fn deliver_all(
     target: Target,
     mut queue: mpsc::Receiver<Arc<Alert>>,
+    alike: Alike,
     pace: Pace,
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
@@ -103,6 +105,7 @@ pub(super) async fn deliver_all(
             }
         };
         let Some(alert) = next else { return };
+        let alert = Alert::clone(&alert).standing_for(alike.leaves(&alert));
         let fate = deliver(&target, &alert, pace, &mut stop).await;
         metrics.alert(target.way(), fate);
     }

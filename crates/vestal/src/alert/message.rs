@@ -42,9 +42,14 @@ pub struct Alert {
     pub words: String,
     /// The attempt that failed; `null` where none did.
     pub failure: Option<AlertFailure>,
+    /// For how many others it stands: of the same event, owner, target and kind of failure, and of other tokens.
+    pub others: u64,
     /// All of it for a person, token and owner included.
     pub text: String,
 }
+
+/// What alerts have in common that one may stand for: event, owner, target and kind of failure.
+pub(super) type Likeness = (&'static str, Option<String>, String, Option<String>);
 
 /// What is told of a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,6 +82,7 @@ impl Alert {
             target: None,
             words,
             failure: event.attempt.and_then(failure),
+            others: 0,
             text,
         }
     }
@@ -105,7 +111,7 @@ impl Alert {
                 ),
                 None,
             ),
-            DeliveryOutcome::NotDisabled { kind, words, versions } => (
+            DeliveryOutcome::NotDisabled { kind, words, versions, alert: true } => (
                 "versions not disabled",
                 format!("is in {target}, and readers can still get what it supersedes there"),
                 format!("{versions} versions can't be disabled: {}", words.trim_end_matches('.')),
@@ -132,7 +138,11 @@ impl Alert {
                 ),
                 None,
             ),
-            DeliveryOutcome::Delivered { .. } | DeliveryOutcome::Failed { .. } => return None,
+            DeliveryOutcome::Delivered { .. }
+            | DeliveryOutcome::Failed { .. }
+            | DeliveryOutcome::NotDisabled { .. } => {
+                return None;
+            }
         };
         let owner = event.owner.map(str::to_owned);
         let to = owner.as_ref().map_or_else(String::new, |owner| format!(" (owner: {owner})"));
@@ -150,6 +160,7 @@ impl Alert {
             target: Some(target.to_owned()),
             words,
             failure,
+            others: 0,
             text,
         })
     }
@@ -181,7 +192,25 @@ impl Alert {
             text: format!("the credential {vault}/{name} {headline}: {words}{to}"),
             words,
             failure: None,
+            others: 0,
         }
+    }
+
+    /// What it has in common with others that it may stand for; nothing where it is told by itself.
+    pub(super) fn likeness(&self) -> Option<Likeness> {
+        let target =
+            self.target.clone().filter(|_| ["delivery failing", "delivery recovered"].contains(&self.event))?;
+        Some((self.event, self.owner.clone(), target, self.failure.as_ref().map(|failure| failure.class.clone())))
+    }
+
+    /// The same, for so many others besides.
+    pub(super) fn standing_for(self, others: u64) -> Self {
+        let text = match others {
+            0 => self.text,
+            1 => format!("{}; the same goes for one other token", self.text),
+            _ => format!("{}; the same goes for {others} other tokens", self.text),
+        };
+        Self { others, text, ..self }
     }
 
     /// The JSON, on one line.
@@ -365,6 +394,7 @@ pub(super) mod tests {
                 "target": null,
                 "words": words,
                 "failure": { "class": "client", "error": "invalid_client", "status": 401 },
+                "others": 0,
                 "text": format!("dev/Api-Token is failing: {words} (owner: ops@example.com)"),
             })
         );
@@ -415,9 +445,13 @@ pub(super) mod tests {
             ))
         );
         let words = "the right Set is missing".to_owned();
-        let (event, text_of_it) =
-            text(DeliveryOutcome::NotDisabled { kind: store::TargetErrorKind::Forbidden, words, versions: 3 })
-                .expect("it is told");
+        let (event, text_of_it) = text(DeliveryOutcome::NotDisabled {
+            kind: store::TargetErrorKind::Forbidden,
+            words,
+            versions: 3,
+            alert: true,
+        })
+        .expect("it is told");
         assert_eq!(event, "versions not disabled");
         assert!(text_of_it.ends_with("3 versions can't be disabled: the right Set is missing"), "{text_of_it}");
         let left = text(DeliveryOutcome::Changed { repaired: false }).expect("it is told").1;

@@ -9,6 +9,7 @@
 //! the secret that holds an address gains nothing from it. Where knowing the address is enough to post to it, it is a
 //! secret: only its host is ever shown.
 
+mod alike;
 mod command;
 mod deliver;
 mod message;
@@ -28,6 +29,7 @@ pub use message::{Alert, AlertFailure};
 use crate::config::{AlertSettings, Period};
 use crate::connector::Connector;
 use crate::observe::{AlertFate, Metrics, Way};
+use alike::Alike;
 use command::Program;
 use deliver::{Pace, Target, deliver_all};
 use webhook::Hook;
@@ -49,6 +51,7 @@ struct Inner {
 struct Queue {
     way: Way,
     sender: mpsc::Sender<Arc<Alert>>,
+    alike: Alike,
     overflows: AtomicBool,
 }
 
@@ -73,18 +76,24 @@ impl Alerts {
         Self::sending_to(targets, QUEUE, Pace::default(), metrics)
     }
 
-    /// Hands an alert over to be sent. It never waits: where too many are waiting already, this one is dropped.
+    /// Hands an alert over to be sent. It never waits: where one like it is waiting already, that one is sent for both;
+    /// where too many are, this one is dropped.
     pub fn raise(&self, alert: Alert) {
         let alert = Arc::new(alert);
         for queue in &self.0.queues {
             let way = queue.way.word();
+            if queue.alike.joins(&alert) {
+                continue;
+            }
             match queue.sender.try_send(Arc::clone(&alert)) {
                 Ok(()) => queue.overflows.store(false, Relaxed),
                 Err(TrySendError::Closed(_)) => {
+                    queue.alike.leaves(&alert);
                     self.0.metrics.alert(queue.way, AlertFate::Dropped);
                     tracing::warn!("nothing is sent to the {way} any more: {alert} is dropped");
                 }
                 Err(TrySendError::Full(_)) => {
+                    queue.alike.leaves(&alert);
                     self.0.metrics.alert(queue.way, AlertFate::Dropped);
                     // Once until there is room again: the metric counts the others.
                     if !queue.overflows.swap(true, Relaxed) {
@@ -130,8 +139,10 @@ impl Alerts {
         let mut tasks = Vec::new();
         for target in targets {
             let (sender, receiver) = mpsc::channel(queue);
-            queues.push(Queue { way: target.way(), sender, overflows: AtomicBool::new(false) });
-            tasks.push(tokio::spawn(deliver_all(target, receiver, pace, Arc::clone(&metrics), stopped.clone())));
+            let (way, alike) = (target.way(), Alike::default());
+            queues.push(Queue { way, sender, alike: alike.clone(), overflows: AtomicBool::new(false) });
+            let (metrics, stopped) = (Arc::clone(&metrics), stopped.clone());
+            tasks.push(tokio::spawn(deliver_all(target, receiver, alike, pace, metrics, stopped)));
         }
         Self(Arc::new(Inner { queues, metrics, stop, tasks: Mutex::new(tasks) }))
     }
@@ -145,7 +156,7 @@ pub(crate) fn test_alerts(metrics: Arc<Metrics>) -> Alerts {
         let _receiver = receiver;
         std::future::pending::<()>().await;
     });
-    let queue = Queue { way: Way::Command, sender, overflows: AtomicBool::new(false) };
+    let queue = Queue { way: Way::Command, sender, alike: Alike::default(), overflows: AtomicBool::new(false) };
     Alerts(Arc::new(Inner {
         queues: vec![queue],
         metrics,

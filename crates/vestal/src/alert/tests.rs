@@ -130,6 +130,27 @@ async fn an_alert_is_posted_as_json_over_tls() {
 }
 
 #[tokio::test]
+async fn an_outage_of_thousands_of_deliveries_is_one_alert_to_each_owner() {
+    let receiver = Receiver::answering(&[204], 0).await;
+    let metrics = metrics();
+    let alerts = Alerts::sending_to(vec![Target::Webhook(receiver.hook())], 16, QUICK, Arc::clone(&metrics));
+    for number in 0..10_000 {
+        let owner = Some(format!("team-{}@example.com", number % 2));
+        alerts.raise(Alert { owner, event: "delivery failing", target: Some("contoso".to_owned()), ..failing() });
+    }
+    receiver.permits.add_permits(1_000);
+    alerts.finish(LONG).await;
+    let others = receiver.heard().into_iter().map(|request| {
+        let json: serde_json::Value = serde_json::from_slice(request.body()).expect("JSON");
+        json["others"].as_u64().expect("a number")
+    });
+    let others: Vec<u64> = others.collect();
+    assert!(others.len() <= 4, "{others:?}");
+    assert_eq!(others.iter().sum::<u64>() + others.len() as u64, 10_000, "none is lost");
+    assert_eq!(fates(&metrics, Way::Webhook)[2], 0, "none is dropped");
+}
+
+#[tokio::test]
 async fn a_private_receiver_needs_its_line_in_the_outbound_rules() {
     let receiver = Receiver::answering(&[204], PLENTY).await;
     let no_secret: webhook::ReadSecret = Box::new(|_| Box::pin(async { Err("no secret is read".to_owned()) }));

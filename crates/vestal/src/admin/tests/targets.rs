@@ -80,6 +80,23 @@ async fn a_target_is_shown_with_how_it_is_and_what_each_token_came_to() {
 }
 
 #[tokio::test]
+async fn a_token_that_left_the_configuration_fails_nowhere() {
+    let mut world = delivering().await;
+    world.set("credential", CREDENTIAL).await;
+    world.keep();
+    world.done("POST", "/tokens/contoso/api-token/renew?wait=60", Value::Null).await;
+    let _carrying = carry(&world);
+    once(&world, |detail| detail["failing"] == 1).await;
+    world.stop_keeping().await;
+    let folder = world.folder.path().join("tokens");
+    let target = format!("[target.Files]\nkind = \"file\"\nfolder = \"{}\"\n", folder.display());
+    world.apply(&format!("{}\n{target}", super::FILE)).await;
+    let detail = once(&world, |detail| detail["failing"] == 0).await;
+    assert_eq!(detail["tokens"], json!([]), "{detail}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_target_that_is_not_there_is_not_shown() {
     let world = delivering().await;
     let words = world.refused("GET", "/targets/azure", Value::Null, 404, "not-found").await;

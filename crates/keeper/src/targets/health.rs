@@ -58,7 +58,7 @@ impl TargetCondition {
 
 /// The targets that were called, by name.
 #[derive(Default)]
-pub(super) struct Healths(Mutex<BTreeMap<String, Known>>);
+pub(crate) struct Healths(Mutex<BTreeMap<String, Known>>);
 
 struct Known {
     health: TargetHealth,
@@ -67,17 +67,22 @@ struct Known {
 }
 
 impl Healths {
-    pub(super) fn of(&self, target: &str) -> Option<TargetHealth> {
+    pub(crate) fn of(&self, target: &str) -> Option<TargetHealth> {
         self.lock().get(target).map(|known| known.health.clone())
     }
 
     /// Whether the target has answered for some name since.
-    pub(super) fn answered_since(&self, target: &str, since: Wall) -> bool {
+    pub(crate) fn answered_since(&self, target: &str, since: Wall) -> bool {
         self.lock().get(target).and_then(|known| known.answered).is_some_and(|answered| answered > since)
     }
 
+    /// A target is gone, or another now.
+    pub(super) fn forget(&self, target: &str) {
+        self.lock().remove(target);
+    }
+
     /// A delivery there came to its end.
-    pub(super) fn note(&self, target: &str, outcome: Result<(), &TargetError>, now: Wall) {
+    pub(crate) fn note(&self, target: &str, outcome: Result<(), &TargetError>, now: Wall) {
         let found = outcome.map_or_else(|error| TargetCondition::of(error.kind), |()| Some(TargetCondition::Reachable));
         let mut healths = self.lock();
         let Some(condition) = found.or_else(|| healths.get(target).map(|known| known.health.condition)) else {

@@ -82,7 +82,7 @@ impl<S: Store, C: Clock, O: Observer> Courier<S, C, O> {
         let last_error = state.failure.as_ref().map(|failure| failure.words.clone()).or_else(of_target);
         let words = match (last_error, self.held(&target)) {
             (Some(words), _) => words,
-            (None, Some((by, _))) => format!("{target} is held by its {by}"),
+            (None, Some(_)) => format!("{target} rests, since it asked for that, or other calls to it failed"),
             (None, None) => format!("{target} takes its deliveries too slowly"),
         };
         let since = delivery.row.behind;

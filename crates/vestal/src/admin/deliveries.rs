@@ -62,7 +62,7 @@ impl Admin {
         let held = self.engine.courier().held(&to.target);
         let word = match (state.and_then(|state| state.failure.as_ref()), changed, held) {
             _ if self.engine.targets().target(&to.target).is_none() => "no such target".to_owned(),
-            (Some(_), _, Some((by, _))) if by != "bucket" && by != "flights" => format!("failing, held by {by}"),
+            (Some(_), _, Some((by, _))) if by != "bucket" && by != "flights" => "failing; its target rests".to_owned(),
             (Some(_), ..) => "failing".to_owned(),
             (None, Some(_), _) => "changed by somebody else".to_owned(),
             (None, None, _) if is_there => DELIVERED.to_owned(),

@@ -140,8 +140,19 @@ fn next_try(detail: &TargetDetail, clock: &Clock) -> Cell {
     };
     let when = if clock.is_past(at) { "now".to_owned() } else { clock.both(at) };
     match &detail.target.held {
-        Some(held) => Cell::styled(style::WARNING, format!("{when}, held by {held} until then")),
+        Some(held) => Cell::styled(style::WARNING, format!("{when}: {}", why_it_rests(held))),
         None => when.into(),
+    }
+}
+
+/// What it means that a target is held.
+fn why_it_rests(held: &str) -> &'static str {
+    match held {
+        "breaker" => "it rests after several failures in a row",
+        "throttle" => "it asked for a rest",
+        "pause" => "it rests, since it refuses Vestal's credential",
+        "probe" => "one delivery tries whether it is well again",
+        _ => "its pace is reached",
     }
 }
 

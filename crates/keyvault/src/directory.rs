@@ -51,13 +51,11 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// The fewest days, as in Azure Key Vault.
-    pub const MIN_DAYS: u8 = 7;
     /// The most days, as in Azure Key Vault, and as many as there are where nothing is said.
     pub const MAX_DAYS: u8 = 90;
 
     /// The days in seconds.
-    pub(crate) fn seconds(self) -> i64 {
+    pub fn seconds(self) -> i64 {
         i64::from(self.days) * 86_400
     }
 

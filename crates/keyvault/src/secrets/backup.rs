@@ -12,7 +12,6 @@ use super::parameters::RestoreParameters;
 use super::{Call, Checked, Done};
 use crate::ask::Ask;
 use crate::backups::UnderWay;
-use crate::bundle;
 use crate::error::Refusal;
 use crate::json::JsonWriter;
 use crate::operation::{Operation, Route};
@@ -86,13 +85,7 @@ impl<S: Store> KeyVault<S> {
             RecordError::Deleted => Refusal::SecretDeleted(name.to_string()),
             error => Refusal::Record(error),
         })?;
-        Ok(bundle::bundle(
-            checked.wording(),
-            restored.name.as_written(),
-            &restored.version,
-            None,
-            bundle::details_of_body(&restored.body),
-        ))
+        Ok(checked.written(&restored, None))
     }
 }
 

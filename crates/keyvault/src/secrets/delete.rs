@@ -35,13 +35,7 @@ impl<S: Store> KeyVault<S> {
         let now = call.ask.now.unix_seconds();
         let recovered = self.records.recover_secret(&call.vault.name, name, now).await;
         let recovered = recovered.map_err(|error| failed(name, error))?;
-        Ok(bundle::bundle(
-            checked.wording(),
-            recovered.name.as_written(),
-            &recovered.version,
-            None,
-            bundle::details_of_body(&recovered.body),
-        ))
+        Ok(checked.written(&recovered, None))
     }
 
     /// Destroys a deleted secret.

@@ -14,11 +14,11 @@ mod set;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use store::{AuditEntry, AuditOutcome, RecordError, Store};
+use store::{AuditEntry, AuditOutcome, RecordError, Store, WrittenVersion};
 use vault::{Decision, SecretName, VersionId, decide};
 
 use crate::ask::{Ask, bearer};
-use crate::bundle::Wording;
+use crate::bundle::{self, Wording};
 use crate::directory::{Challenge, Directory, Registered, Vault};
 use crate::error::Refusal;
 use crate::etag::Precondition;
@@ -252,6 +252,12 @@ impl<'r> Call<'r> {
 impl<'r> Checked<'r> {
     fn wording(&self) -> Wording<'r> {
         Wording { host: self.call.host, api: self.api, retention: self.call.vault.retention }
+    }
+
+    /// The bundle of a version that was written: with its value where its writer brought it.
+    fn written(&self, written: &WrittenVersion, value: Option<&[u8]>) -> Vec<u8> {
+        let WrittenVersion { name, version, body, .. } = written;
+        bundle::bundle(self.wording(), name.as_written(), version, value, bundle::details_of_body(body))
     }
 
     /// The version in the path. What is no version id names a version that is not there.

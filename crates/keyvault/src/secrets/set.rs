@@ -9,7 +9,6 @@ use vault::{SecretBody, SecretName};
 
 use super::parameters::{SetParameters, UpdateParameters};
 use super::{Checked, Done};
-use crate::bundle;
 use crate::error::Refusal;
 use crate::etag::{ETag, Precondition};
 use crate::service::{KeyVault, MAX_REQUEST_BYTES};
@@ -45,13 +44,7 @@ impl<S: Store> KeyVault<S> {
         };
         let condition: Option<&SetCondition<'_>> = if precondition.is_any() { Some(&holds) } else { None };
         let written = self.records.set_if(new, condition).await.map_err(|error| checked.failed(&name, error))?;
-        let mut done = Done::from(bundle::bundle(
-            checked.wording(),
-            written.name.as_written(),
-            &written.version,
-            Some(written.body.value.expose()),
-            bundle::details_of_body(&written.body),
-        ));
+        let mut done = Done::from(checked.written(&written, Some(written.body.value.expose())));
         done.headers.insert(header::ETAG, ETag::of(&written.version, retention).header());
         Ok(done)
     }
@@ -76,13 +69,7 @@ impl<S: Store> KeyVault<S> {
             .amend(&call.vault.name, name, version, &change, call.ask.now.unix_seconds())
             .await
             .map_err(|error| checked.failed(name, error))?;
-        Ok(bundle::bundle(
-            checked.wording(),
-            written.name.as_written(),
-            &written.version,
-            None,
-            bundle::details_of_body(&written.body),
-        ))
+        Ok(checked.written(&written, None))
     }
 }
 

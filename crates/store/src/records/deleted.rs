@@ -273,7 +273,7 @@ impl<S: Store> Records<S> {
 
     /// The write that lets the token rest that manages a secret which is deleted.
     async fn token_rests(&self, vault: &VaultName, name: &SecretName) -> Result<Option<Write>, RecordError> {
-        let Some(token) = self.token_of(vault, name).await? else {
+        let Some(token) = self.sound_token_of(vault, name).await? else {
             return Ok(None);
         };
         let mut standing = token.standing.clone();
@@ -289,7 +289,7 @@ impl<S: Store> Records<S> {
         name: &SecretName,
         due: Option<i64>,
     ) -> Result<Vec<Write>, RecordError> {
-        let Some(token) = self.token_of(vault, name).await? else {
+        let Some(token) = self.sound_token_of(vault, name).await? else {
             return Ok(Vec::new());
         };
         let mut standing = token.standing.clone();

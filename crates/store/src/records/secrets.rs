@@ -8,6 +8,7 @@ use renewal::{Margins, Wall, WireState};
 use vault::{Keyring, Place, RecordTag, Sealed, SecretBody, SecretName, VaultName, VersionId};
 use zeroize::Zeroizing;
 
+use super::tokens::Token;
 use super::{CONFLICT_RETRIES, RecordError, Records, unopened};
 use crate::port::{CommitError, Store, StoreError, Write};
 use crate::rows::{SecretRow, TokenRow, VersionRow};
@@ -154,6 +155,18 @@ impl<S: Store> Records<S> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The managed token that keeps the secret fresh, opened. One that doesn't open is told of, and stands in no way.
+    pub(super) async fn sound_token_of(
+        &self,
+        vault: &VaultName,
+        name: &SecretName,
+    ) -> Result<Option<Token>, RecordError> {
+        Ok(match self.manager_of(vault, name).await? {
+            Some(Manager::Sound(row)) => self.open_token(row).inspect_err(|error| self.damaged(error)).ok(),
+            Some(Manager::Damaged) | None => None,
+        })
     }
 
     fn danger(&self, manager: &Manager, version: &VersionRow) -> Option<Danger> {

@@ -1,7 +1,8 @@
 //! Secrets that are deleted, and what that means for the tokens that manage them.
 
 use renewal::{PauseReason, Wall};
-use store::{Current, MemoryStore, NewSecret, RecordError, Records, Token};
+use store::rows::TokenRow;
+use store::{Current, MemoryStore, NewSecret, RecordError, Records, Token, Write};
 
 use crate::tokens::{again, promote, publish};
 use crate::world::{START, name, new_secret, records, run, set, token, value, vault, versions};
@@ -168,4 +169,22 @@ fn a_write_that_depends_on_what_is_there_is_made_where_one_version_is_kept() {
     assert_eq!((value(&records, "token").as_str(), versions(&records, "token").len()), ("by hand", 1));
     let is_absent = |current: Option<&Current>| current.is_none();
     assert_eq!(run(records.set_if(new_secret("token", "x"), Some(&is_absent))).err(), Some(RecordError::Unmet));
+}
+
+#[test]
+fn a_token_that_does_not_open_keeps_no_secret_from_being_deleted_recovered_or_set() {
+    let records = records(MemoryStore::new());
+    let first = token(&records, "token");
+    promote(&records, &first, Some("fresh"), START, 25).expect("it is published");
+    let sound = again(&records, &first).row;
+    let row = TokenRow { sealed: store::contract::sample::sealed(7), ..sound.clone() };
+    let damage = Write::Token { row, replaces: Some(sound.sealed.tag()), releases: None };
+    run(records.commit(vec![damage])).expect("nobody else changed it");
+    run(records.delete_secret(&vault(), &name("token"), START, START + DAY)).expect("it is there");
+    run(records.recover_secret(&vault(), &name("token"), START + 1)).expect("it is deleted");
+    assert_eq!(value(&records, "token"), "fresh");
+    run(records.delete_secret(&vault(), &name("token"), START + 2, START + DAY)).expect("it is there");
+    run(records.purge_secret(&vault(), &name("token"))).expect("it is deleted");
+    set(&records, "token", "by hand");
+    assert_eq!(value(&records, "token"), "by hand");
 }

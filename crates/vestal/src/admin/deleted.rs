@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyvault::VaultDefinition;
 use store::{AuditOutcome, BackUpError, Deleted, RecordError};
 use vault::{SecretName, VaultName};
 
@@ -17,8 +18,9 @@ impl Admin {
     pub(super) async fn delete_secret(&self, vault: &str, name: &str) -> Answered {
         let (vault, name) = (self.known_vault(vault)?, secret_name(name)?);
         let now = clock::unix_seconds();
-        let retention = self.engine.keyvault().retention(&vault);
-        let purged_at = now + retention.map_or(0, |retention| i64::from(retention.days) * 86_400);
+        // A vault that was taken out this instant keeps what is deleted as long as can be.
+        let retention = self.engine.keyvault().retention(&vault).unwrap_or(VaultDefinition::default().retention());
+        let purged_at = now + retention.seconds();
         let deleting = async {
             let deleted = self.engine.records().delete_secret(&vault, &name, now, purged_at).await;
             deleted.map_err(|error| missing(&vault, &name, error))
